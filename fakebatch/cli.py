@@ -1,0 +1,84 @@
+"""The command `fakebatch`: serve, check, schema. Knows how to speak to a person at a terminal, and leaves the rest to
+others.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from .calls import Call
+from .errors import FixtureError, ServerError
+from .fake import FakeBatch
+from .fixture_file import schema
+from .loader import load
+
+DEFAULT_PORT = 8888
+"""The port of the official SDK's own mock. [sdk]"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, 1 if something is wrong with a file or a port, 2 for wrong
+    arguments.
+    """
+    parser = argparse.ArgumentParser(prog="fakebatch", description="A fake of Alibaba Cloud BatchCompute's images API.")
+    commands = parser.add_subparsers(title="commands", required=True)
+
+    serve = commands.add_parser("serve", help="serve fixture files until interrupted")
+    serve.add_argument(
+        "fixtures", nargs="*", metavar="FIXTURE", help="a fixture file; default: the reference's own images"
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    serve.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 picks a free one (default: %(default)s)")
+    serve.set_defaults(run=_serve)
+
+    check = commands.add_parser("check", help="validate fixture files")
+    check.add_argument("fixtures", nargs="+", metavar="FIXTURE", help="a fixture file")
+    check.set_defaults(run=_check)
+
+    print_schema = commands.add_parser("schema", help="print the JSON Schema of fixture files, for editors")
+    print_schema.set_defaults(run=_schema)
+
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except (FixtureError, ServerError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _serve(options: argparse.Namespace) -> int:
+    done = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: done.set())
+    with FakeBatch(*options.fixtures, host=options.host, port=options.port, on_call=_log) as fake:
+        print(f"Serving {len(fake.images)} images at {fake.url} (end with Ctrl-C)")
+        print(f'SDK:  Client.register_region("x", "{fake.host}", {fake.port}); Client("{fake.host}", "id", "secret")')
+        print(f"curl: curl '{fake.url}/images?Type=System&MaxItemCount=2'", flush=True)
+        done.wait()
+    return 0
+
+
+def _log(call: Call) -> None:
+    print(call, flush=True)
+
+
+def _check(options: argparse.Namespace) -> int:
+    failed = False
+    for path in map(Path, options.fixtures):
+        try:
+            description = load(path)
+        except FixtureError as error:
+            failed = True
+            print(error, file=sys.stderr)
+        else:
+            print(f"{path}: fine, {len(description.images)} images")
+    return int(failed)
+
+
+def _schema(options: argparse.Namespace) -> int:  # noqa: ARG001 - every command takes its options
+    print(json.dumps(schema(), indent=2))
+    return 0

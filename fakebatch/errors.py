@@ -1,0 +1,132 @@
+"""The errors: what the service answers when it refuses (`ApiError`), and what a bad fixture file raises
+(`FixtureError`).
+
+Knows nothing of HTTP beyond the number of a status, and nothing of images.
+"""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from string import Formatter
+from typing import NamedTuple
+
+_INVALID = "Specified parameter {Parameter} is not valid. {Message}"
+_MISSING = "{Parameter} is mandatory for this action."
+
+DOCUMENTED: dict[str, tuple[int, str]] = {
+    # Common to all operations. [doc]
+    "InvalidUrlPattern": (400, "Specified url pattern contains some illegal words."),
+    "MethodNotAllowed": (400, "The request http method is not supported for this resource."),
+    "InvalidVersion.NotFound": (403, "Specified version is not found."),
+    "InvalidResource.AlreadyExisting": (403, "Specified resource already exists."),
+    "QuotaExhausted": (403, "The {QuotaName} ({Value}) quota is exhausted."),
+    "Forbidden": (403, "User not authorized to operate on the specified resource."),
+    "InvalidResource.NotFound": (404, "Specified resource is not found."),
+    "StateConflict": (409, "User operation is invalid. The current resource state is {State}."),
+    "InternalError": (500, "The request processing has been failed due to some unknown error."),
+    # ListImages. [doc]
+    "InvalidMaxItemCount": (400, _INVALID.replace("{Parameter}", "MaxItemCount")),
+    # CreateImage. [doc]
+    "IdempotentTokenMismatch": (400, "Specified idempotent token mismatch."),
+    "InvalidJsonFormat": (400, "The request body has an invalid json format."),
+    "InvalidHttpBody": (400, _INVALID.replace("{Parameter}", "HttpBody")),
+    "InvalidIdempotentToken": (400, _INVALID.replace("{Parameter}", "IdempotentToken")),
+    "InvalidName": (400, _INVALID.replace("{Parameter}", "Name")),
+    "InvalidDescription": (400, _INVALID.replace("{Parameter}", "Description")),
+    "InvalidEcsImageId": (400, _INVALID.replace("{Parameter}", "EcsImageId")),
+    "InvalidPlatform": (400, _INVALID.replace("{Parameter}", "Platform")),
+    "MissingEcsImageId": (400, _MISSING.replace("{Parameter}", "EcsImageId")),
+    "MissingPlatform": (400, _MISSING.replace("{Parameter}", "Platform")),
+    # The gateway in front of every Alibaba Cloud service: the codes are [doc]; the sentences are those that other
+    # services' references print for them [choice].
+    "ServiceUnavailable": (503, "The request has failed due to a temporary failure of the server."),
+    "Throttling": (400, "Request was denied due to request throttling."),
+    "Throttling.User": (400, "Request was denied due to user flow control."),
+    "InvalidAccessKeyId.NotFound": (404, "Specified access key is not found."),
+    "SignatureDoesNotMatch": (
+        400,
+        "Specified signature is not matched with our calculation. server string to sign is:{StringToSign}",
+    ),
+    "SignatureNonceUsed": (400, "Specified signature nonce was used already."),
+    "InvalidTimeStamp.Expired": (400, "Specified time stamp or date value is expired."),
+    "MissingAccessKeyId": (400, "AccessKeyId is mandatory for this action."),
+}
+"""Every documented code: its HTTP status, and its message with the names of its arguments in braces."""
+
+_OPTIONAL_ARGUMENTS = {"Message": "", "StringToSign": ""}
+"""Arguments that may be left out. The reference itself prints `... is not valid. ` with nothing behind it. [doc]"""
+
+
+def nearest(seen: str, allowed: Iterable[str]) -> str:
+    """Return `; did you mean '...'?` for the allowed spelling nearest to the one seen, or nothing if none is near."""
+    spellings = {name.lower(): name for name in allowed}
+    near = get_close_matches(seen.lower(), spellings, n=1)
+    return f"; did you mean {spellings[near[0]]!r}?" if near else ""
+
+
+class ApiError(Exception):
+    """An error as the service answers it: `status` (HTTP), `code` and `message`.
+
+    `ApiError("StateConflict", State="Deleting")` takes status and message from `DOCUMENTED` and fills in the arguments.
+
+    Raises ValueError for a code that is not documented, and for arguments that its message lacks or does not have.
+    """
+
+    def __init__(self, code: str, /, **arguments: object) -> None:
+        if code not in DOCUMENTED:
+            raise ValueError(f"{code!r} is not a documented error code{nearest(code, DOCUMENTED)}")
+        self.code = code
+        self.status, message = DOCUMENTED[code]
+        takes = [name for _, name, _, _ in Formatter().parse(message) if name]
+        for name in arguments:
+            if name not in takes:
+                raise ValueError(f"{code} has no argument {name!r}; it takes {', '.join(takes) or 'none'}")
+        filled = _OPTIONAL_ARGUMENTS | arguments
+        for name in takes:
+            if name not in filled:
+                raise ValueError(f"{code} needs the argument {name!r}: its message is {message!r}")
+        self.message = message.format_map(filled)
+        super().__init__(f"{self.status} {self.code}: {self.message}")
+
+    @classmethod
+    def undocumented(cls, status: int, code: str, message: str) -> "ApiError":
+        """Return an error with a status, code and message of one's own."""
+        error = cls.__new__(cls)
+        error.status, error.code, error.message = status, code, message
+        Exception.__init__(error, f"{status} {code}: {message}")
+        return error
+
+
+class Problem(NamedTuple):
+    """One thing wrong with a fixture file. `line` and `column` count from 1; 0 where the file has no text to point
+    at.
+    """
+
+    path: str
+    line: int
+    column: int
+    where: str
+    """The place inside the file's data, `images[3].Platform`; empty for the file as a whole."""
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
+        return ": ".join(part for part in (place, self.where, self.message) if part)
+
+
+class FixtureError(Exception):
+    """A fixture file does not load. `problems` lists everything that is wrong; `str()` gives a line for each."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class ServerError(Exception):
+    """The server can't do what was asked: its port is taken, or it is not started."""
+
+
+def only(mapping: Mapping[str, object], *allowed: str) -> None:
+    """Raise ValueError if a mapping has a key other than the allowed ones."""
+    for key in mapping:
+        if key not in allowed:
+            raise ValueError(f"unknown key {key!r}{nearest(key, allowed) or '; known are ' + ', '.join(allowed)}")

@@ -1,0 +1,201 @@
+"""`FakeBatch`: one world, served. It puts the layers together; what it does itself is starting, stopping and
+resetting.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from .app import App
+from .calls import Call, Calls
+from .description import Description
+from .errors import ServerError
+from .images import Images
+from .loader import load
+from .model import Account, Image
+from .script import ANY, CallNumbers, Step
+from .server import Server
+from .world import Clock, World, utc_now
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+DEFAULT_CATALOGUE = Path(__file__).with_name("default.yaml")
+"""The images that the service's reference prints. [doc]"""
+
+
+def describe(fixtures: Iterable[str | os.PathLike[str] | Image], accounts: Iterable[Account] = ()) -> Description:
+    """Return the description of the world that fixture files, images and accounts make up.
+
+    Raises FixtureError for files that do not load, ValueError for an Id or an access key that is there twice, and
+    TypeError for what is neither a path nor an image.
+    """
+    paths, images = [], []
+    for fixture in fixtures:
+        if isinstance(fixture, Image):
+            images.append(fixture)
+        elif isinstance(fixture, str | os.PathLike):
+            paths.append(fixture)
+        else:
+            raise TypeError(f"expected the path of a fixture file or an Image, got {fixture!r}")
+    description = load(*paths)
+    if images:
+        merged = {image.id: image for image in description.images}
+        for image in images:
+            if merged.setdefault(image.id, image) is not image:
+                raise ValueError(f"there is an image {image.id!r} already; each Id must be unique")
+        description = description._replace(images=[merged[image_id] for image_id in sorted(merged)])
+    if accounts:
+        all_accounts = [*description.accounts, *accounts]
+        if len({account.access_key_id for account in all_accounts}) < len(all_accounts):
+            raise ValueError("two accounts have the same access key Id; each must be unique")
+        description = description._replace(accounts=all_accounts)
+    return description
+
+
+class FakeBatch:
+    """A fake of BatchCompute's images API: in this process, on a local port.
+
+    Fixtures are paths of fixture files and `Image` objects, in any number and order; with none, the packaged default
+    catalogue. `accounts` add to those of the files: with any, requests must be signed. `clock` is the server's, and
+    dates new images; it returns a datetime (UTC if it has no zone). `port` 0 picks a free one. `on_call` is called, on
+    the server's threads, with each `Call`.
+
+    In a `with` statement it is served from its beginning to its end. It is a WSGI application as well, for any WSGI
+    server or test client.
+
+    Raises FixtureError, listing everything that is wrong with the fixture files.
+    """
+
+    def __init__(
+        self,
+        *fixtures: str | os.PathLike[str] | Image,
+        accounts: Iterable[Account] = (),
+        clock: Clock = utc_now,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        on_call: Callable[[Call], None] | None = None,
+    ) -> None:
+        self._clock = clock
+        self._address = (host, port)
+        self._server: Server | None = None
+        self._stopping = threading.Event()
+        self.world = World(describe(fixtures or [DEFAULT_CATALOGUE], accounts), clock)
+        self._app = App(self.world, on_call, self._stopping.wait)
+
+    def show(self, world: World) -> None:
+        """Serve another world under the same URL, from its baseline on."""
+        world.reset()
+        self.world = self._app.world = world
+
+    def start(self) -> Self:
+        """Listen, and answer from now on. Raises ServerError if the port is taken."""
+        if self._server is None:
+            self._stopping.clear()
+            self._server = Server(self._app, *self._address)
+        return self
+
+    def stop(self) -> None:
+        """Stop, within milliseconds: connections are dropped, delayed answers are never sent. It can be started
+        again.
+        """
+        self._stopping.set()
+        if self._server:
+            self._server.stop()
+            self._server = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Answer one request, as WSGI has it, with no socket. A scripted drop is raised as a ConnectionError."""
+        return self._app(environ, start_response)
+
+    def _running(self) -> Server:
+        if self._server is None:
+            raise ServerError("this fake is not started; use it in a with statement, or call start()")
+        return self._server
+
+    @property
+    def host(self) -> str:
+        """The address it listens on. Raises ServerError, as `port` and `url` do, if it is not started."""
+        return self._running().host
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._running().port
+
+    @property
+    def url(self) -> str:
+        """Where it is: `http://127.0.0.1:49152`."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def images(self) -> Images:
+        """The images, by Id: a live collection."""
+        return self.world.images
+
+    @property
+    def calls(self) -> Calls:
+        """What was asked and answered since the last reset. A call is here before its response reaches the client."""
+        return self.world.calls
+
+    @property
+    def expect(self) -> Any:
+        """The free data of the fixture file's section `expect`; None if there is none."""
+        return self.world.expect
+
+    @property
+    def unused_steps(self) -> list[Step]:
+        """The steps of the script that have never acted since the last reset."""
+        return [step for step in self.world.script if not step.used]
+
+    def on(
+        self, operation: str = ANY, calls: CallNumbers | None = None, where: Mapping[str, str | int] | None = None
+    ) -> Step:
+        """Add a step to the script and return it, to be told what to do: `fake.on("ListImages",
+        calls=2).fail("Throttling")`.
+
+        `operation` may be `"any"`. `calls` counts, from 1, the calls that match: `2`, `"2-4"`, `"3-"`, or a list of
+        these; without it the step acts at each. `where` gives values that parameters of the query or the body must
+        have.
+
+        Raises ValueError for an unknown operation and for malformed `calls`.
+        """
+        step = Step(operation, calls, where)
+        with self.world.lock:
+            self.world.script.append(step)
+        return step
+
+    def sdk_client(self, access_key_id: str | None = None, access_key_secret: str | None = None, **options: Any) -> Any:
+        """Return a client of the official SDK that is pointed here; the options are those of `batchcompute.Client`.
+
+        The key is by default that of the first account, or any where there are no accounts. None of the SDK's
+        process-wide settings is touched, so clients of several fakes work side by side, and there is nothing to restore.
+
+        Raises ModuleNotFoundError, saying what to install, where the SDK is missing.
+        """
+        from .sdk import client
+
+        account = next(iter(self.world.accounts.values()), Account("any-id", "any-secret"))
+        key_id = account.access_key_id if access_key_id is None else access_key_id
+        secret = account.access_key_secret if access_key_secret is None else access_key_secret
+        return client(self.host, self.port, key_id, secret, **options)
+
+    def reset(self) -> None:
+        """Return to the fixtures: images, script, calls, and everything else that requests have left behind."""
+        self.world.reset()
+
+    def __repr__(self) -> str:
+        where = self.url if self._server else "not started"
+        return f"<FakeBatch {where}, {len(self.images)} images>"

@@ -1,0 +1,241 @@
+"""Sockets and threads: serves a WSGI application on a local port. The only module that knows either.
+
+The request handler is werkzeug's. What is our own is how connections reach it, and how a response leaves:
+
+- Threads are reused. One of the idle ones, the leader, waits in `accept`; who has accepted hands the lead over and
+answers.
+  Starting a thread for each connection, as werkzeug does, costs more than answering it.
+- A response is sent at once, in one piece, and no time is spent waiting for what a client might still send.
+- Nobody waits for a client: threads are daemons, and `stop()` closes what they hold.
+"""
+
+import contextlib
+import errno
+import socket
+import ssl
+import struct
+import threading
+import traceback
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.serving import WSGIRequestHandler
+
+from .app import error_body, new_request_id, response_headers
+from .errors import ApiError, ServerError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+IDLE_SECONDS = 30.0
+"""How long a connection may stay silent before it is dropped."""
+_LINGER_SECONDS = 1.0
+_LINGER_BYTES = 16 * 1024 * 1024
+"""How long, and for how much more, a client is listened to that is still sending when its answer is out: closing at
+once would
+make its system throw the answer away."""
+_MOST_IDLE_THREADS = 16
+
+
+class Server:
+    """Serves `app` on `host` and `port` (0: a free one), with TLS if there is an `ssl_context`, until `stop()`.
+
+    Raises ServerError if it can't listen there.
+    """
+
+    # What werkzeug's handler asks of its server.
+    multithread = True
+    multiprocess = False
+    passthrough_errors = False
+    _server_version = "fakebatch"
+
+    def __init__(
+        self, app: "WSGIApplication", host: str = "127.0.0.1", port: int = 0, ssl_context: ssl.SSLContext | None = None
+    ) -> None:
+        self.app = app
+        self.ssl_context = ssl_context
+        self._listener = _listen(host, port)
+        self.server_address = self._listener.getsockname()
+        self.host = host
+        self.port: int = self.server_address[1]
+        self._stopping = False
+        self._stopped = threading.Event()
+        self._lead = threading.Lock()
+        self._lock = threading.Lock()
+        self._idle = 0
+        self._open: set[socket.socket] = set()
+        self._start_thread()
+
+    def stop(self) -> None:
+        """Stop listening and drop all connections. Returns at once, whatever clients do; the port is free then."""
+        with self._lock:
+            if self._stopping:
+                return
+            self._stopping = True
+            connections = list(self._open)
+        # Wakes the leader out of accept, on every platform.
+        with contextlib.suppress(OSError), socket.socket(self._listener.family, socket.SOCK_STREAM) as waker:
+            waker.setblocking(False)
+            waker.connect_ex(self._listener.getsockname())
+            self._stopped.wait(0.02)
+        self._listener.close()
+        for connection in connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def log(self, kind: str, message: str, *arguments: Any) -> None:
+        """Say nothing: what a test wants to know is in `fake.calls`."""
+
+    def _start_thread(self) -> None:
+        with self._lock:
+            self._idle += 1
+        threading.Thread(target=self._work, name=f"fakebatch:{self.port}", daemon=True).start()
+
+    def _work(self) -> None:
+        """Lead, answer, be idle, and again."""
+        while True:
+            connection, address = self._accept()
+            if connection is None:
+                return
+            if self.ssl_context:
+                connection = self.ssl_context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+            with self._lock:
+                self._idle -= 1
+                alone = self._idle == 0
+                self._open.add(connection)
+            if alone:
+                self._start_thread()
+            self._answer(connection, address)
+            with self._lock:
+                self._open.discard(connection)
+                surplus = self._stopping or self._idle >= _MOST_IDLE_THREADS
+                self._idle += not surplus
+            connection.close()
+            if surplus:
+                return
+
+    def _accept(self) -> tuple[socket.socket | None, Any]:
+        """Wait for the lead, then for a connection. Returns None when the server stops."""
+        with self._lead:
+            while not self._stopping:
+                try:
+                    connection, address = self._listener.accept()
+                except OSError as error:
+                    # The client has gone already, or there are no more file descriptors: that passes.
+                    if error.errno in (errno.EBADF, errno.EINVAL, errno.ENOTSOCK):
+                        break
+                    continue
+                if self._stopping:
+                    connection.close()
+                    break
+                connection.settimeout(IDLE_SECONDS)
+                return connection, address
+            self._stopped.set()
+            return None, None
+
+    def _answer(self, connection: socket.socket, address: Any) -> None:
+        """Answer one request. Whatever is wrong with a connection ends it and nothing else."""
+        try:
+            if isinstance(connection, ssl.SSLSocket):
+                connection.do_handshake()
+            _Handler(connection, address, self)  # type: ignore[arg-type]  # all of a server that it asks for is here
+        except OSError:
+            pass  # the client has gone, or does not speak TLS
+        except Exception:
+            if not self._stopping:  # a connection that stop() closed may fail anyhow
+                traceback.print_exc()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            reason = "it is in use; stop what uses it, or choose another port (0 picks a free one)"
+        elif error.errno == errno.EACCES:
+            reason = "it needs privileges; choose a port above 1023 (0 picks a free one)"
+        else:
+            reason = str(error.strerror or error)
+        raise ServerError(f"can't listen on port {port} of {host}: {reason}") from None
+    except OverflowError:
+        raise ServerError(f"can't listen on port {port} of {host}: a port is a number from 0 to 65535") from None
+
+
+class _Handler(WSGIRequestHandler):
+    """Answers the one request of a connection."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = 64 * 1024  # a response leaves with one flush
+    refused = False
+
+    def parse_request(self) -> bool:
+        """Parse the request line and the headers. A request without even a method gets an answer as well."""
+        if super().parse_request():
+            return True
+        if not self.refused:
+            self.send_error(400)
+        return False
+
+    def handle_expect_100(self) -> bool:
+        """Tell a client that asks whether to send its body to go on."""
+        super().handle_expect_100()
+        self.wfile.flush()
+        return True
+
+    def run_wsgi(self) -> None:
+        """Run the application, as in werkzeug, but with the response in one piece and no wait behind it."""
+        self.close_connection = True
+        try:
+            self.environ = self.make_environ()
+        except ValueError:  # a target that is no URL
+            self.send_error(400)
+            return
+        try:
+            for chunk in self.server.app(self.environ, self._start_response):
+                if self.command != "HEAD":
+                    self.wfile.write(chunk)
+        except ConnectionResetError:
+            # On purpose: without lingering, the client gets a reset in the place of an orderly end.
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            raise
+        self.wfile.flush()
+        self._listen_on()
+
+    def _start_response(
+        self,
+        status: str,
+        headers: list[tuple[str, str]],
+        exc_info: Any = None,
+    ) -> Callable[[bytes], object]:
+        code, _, phrase = status.partition(" ")
+        self.send_response_only(int(code), phrase)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        return self.wfile.write
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002 - http.server's
+        """Refuse what is not HTTP: the status is http.server's, the form the service's. [choice]"""
+        self.refused = self.close_connection = True
+        self.request_version = self.protocol_version  # or http.server would leave out the status line
+        refusal = ApiError("InvalidUrlPattern")
+        body = error_body(refusal)
+        self._start_response(f"{int(code)} {HTTPStatus(code).phrase}", response_headers(new_request_id(), body))
+        self.wfile.write(body)
+        self.wfile.flush()
+        self._listen_on()
+
+    def _listen_on(self) -> None:
+        """Take what the client is still sending, or the answer would be lost with it."""
+        connection = self.connection
+        with contextlib.suppress(OSError):
+            connection.settimeout(0)
+            if connection.recv(1):
+                connection.shutdown(socket.SHUT_WR)
+                connection.settimeout(_LINGER_SECONDS)
+                taken = 0
+                while taken < _LINGER_BYTES and (data := connection.recv(65536)):
+                    taken += len(data)
