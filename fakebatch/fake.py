@@ -181,7 +181,7 @@ class FakeBatch:
         """Return a client of the official SDK that is pointed here; the options are those of `batchcompute.Client`.
 
         The key is by default that of the first account, or any where there are no accounts. None of the SDK's
-        process-wide settings is touched, so clients of several fakes work side by side, and there is nothing to restore.
+        process-wide settings is touched: clients of several fakes work side by side, and there is nothing to restore.
 
         Raises ModuleNotFoundError, saying what to install, where the SDK is missing.
         """

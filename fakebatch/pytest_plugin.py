@@ -1,7 +1,7 @@
 """The pytest plugin: fixtures, markers, and what a failing test's report says of the calls that its fake saw.
 
-It is loaded in every pytest run of everyone who has fakebatch installed. So nothing is imported here but pytest and what pytest
-has loaded anyway, until one of the fixtures is used; and everything but the wiring is elsewhere.
+It is loaded in every pytest run of everyone who has fakebatch installed. So nothing is imported here but pytest and what
+pytest has loaded anyway, until one of the fixtures is used; and everything but the wiring is elsewhere.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from .world import World
 
 _MARKERS = (
-    "fakebatch(*fixtures, images=(), strict=False): this test's world: fixture files (relative to the test's file) and images; "
-    "strict fails a test that leaves a step of the script unused",
+    "fakebatch(*fixtures, images=(), strict=False): this test's world: fixture files (relative to the test's file) and "
+    "images; strict fails a test that leaves a step of the script unused",
     "fakebatch_scenarios(*patterns, strict=False): run the test once for each fixture file that a pattern matches "
     "(relative to the test's file)",
 )
@@ -27,6 +27,7 @@ _NEWEST_CALLS = 100
 """How many calls a report shows."""
 
 _fakes = pytest.StashKey[list["FakeBatch"]]()
+_strict = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -129,9 +130,6 @@ def fakebatch(request: pytest.FixtureRequest, _fakebatch_session: _Session) -> "
     return fake
 
 
-_strict = pytest.StashKey[bool]()
-
-
 @pytest.fixture
 def make_fakebatch(request: pytest.FixtureRequest) -> Iterator[Callable[..., "FakeBatch"]]:
     """`make_fakebatch(*fixtures, **options)`: another FakeBatch, started, and stopped after the test.
@@ -189,6 +187,7 @@ def pytest_runtest_makereport(
             left_out = len(calls) - _NEWEST_CALLS
             lines = [f"({left_out} earlier calls)", *calls[left_out:]] if left_out > 0 else calls or ["(no calls)"]
             # A section of the traceback, not of the report: only that is in JUnit XML by default.
-            if hasattr(report.longrepr, "addsection"):
-                report.longrepr.addsection("fakebatch calls", "\n".join(lines))
+            add_section = getattr(report.longrepr, "addsection", None)
+            if add_section:
+                add_section("fakebatch calls", "\n".join(lines))
     return report

@@ -1,4 +1,4 @@
-"""The official SDK's client, pointed at a local server. The SDK is imported only here, and only when one asks for it."""
+"""The official SDK's client, pointed at a local server. The SDK is imported when a client is asked for, not before."""
 
 from http.client import HTTPConnection
 from typing import Any
@@ -10,8 +10,8 @@ REGION = "batchcompute.cn-qingdao.aliyuncs.com"
 def client(host: str, port: int, access_key_id: str, access_key_secret: str, **options: Any) -> Any:
     """Return a `batchcompute.Client` whose connections go to `host` and `port`.
 
-    Pointing the SDK with `Client.register_region` would change two settings of the whole process [sdk]; replacing how this one
-    client connects changes nothing else.
+    Pointing the SDK with `Client.register_region` would change two settings of the whole process [sdk]; replacing how
+    this one client connects changes nothing else.
 
     Raises ModuleNotFoundError, saying what to install, where the SDK is missing.
     """

@@ -207,7 +207,7 @@ class _Handler(WSGIRequestHandler):
         self,
         status: str,
         headers: list[tuple[str, str]],
-        exc_info: Any = None,
+        exc_info: Any = None,  # noqa: ARG002 - part of the signature that WSGI prescribes
     ) -> Callable[[bytes], object]:
         code, _, phrase = status.partition(" ")
         self.send_response_only(int(code), phrase)
