@@ -1,7 +1,7 @@
 """The pytest plugin: fixtures, markers, and what a failing test's report says of the calls that its fake saw.
 
-It is loaded in every pytest run of everyone who has fakebatch installed. So nothing is imported here but pytest and what
-pytest has loaded anyway, until one of the fixtures is used; and everything but the wiring is elsewhere.
+It is loaded in every pytest run of everyone who has fakebatch installed. So nothing is imported here but pytest and
+what pytest has loaded anyway, until one of the fixtures is used; and everything but the wiring is elsewhere.
 """
 
 from collections.abc import Callable, Generator, Iterator
