@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 import msgspec
 from werkzeug.datastructures import EnvironHeaders
@@ -138,8 +138,7 @@ class _Exchange:
 
     def _perform(self, sleep: Callable[[float], object]) -> None:
         request, world = self.request, self.world
-        # Of a parameter given twice the first counts. [choice]
-        self.parameters = query = request.args.to_dict()
+        self.parameters = query = _parse_query(request.query_string)
         body, body_problem = self._body()
         if request.method == "OPTIONS":
             self.status, self.body = 200, b""
@@ -294,6 +293,12 @@ class _Exchange:
 def _half(body: bytes) -> Iterator[bytes]:
     yield body[: len(body) // 2]
     raise ConnectionAbortedError("the script drops the connection during the response")
+
+
+def _parse_query(query: bytes) -> dict[str, str]:
+    """Return the parameters of a query. A bare key is an empty value [sdk]; of two the first counts [choice]."""
+    pairs = parse_qsl(query.decode(errors="replace"), keep_blank_values=True)
+    return dict(reversed(pairs))
 
 
 def _too_large() -> ApiError:

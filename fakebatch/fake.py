@@ -15,7 +15,7 @@ from .description import Description
 from .errors import ServerError
 from .images import Images
 from .loader import load
-from .model import Account, Image
+from .model import Account, Image, check_image
 from .script import ANY, CallNumbers, Step
 from .server import Server
 from .world import Clock, World, utc_now
@@ -36,6 +36,7 @@ def describe(fixtures: Iterable[str | os.PathLike[str] | Image], accounts: Itera
     paths, images = [], []
     for fixture in fixtures:
         if isinstance(fixture, Image):
+            check_image(fixture)
             images.append(fixture)
         elif isinstance(fixture, str | os.PathLike):
             paths.append(fixture)

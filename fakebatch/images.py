@@ -10,9 +10,7 @@ from difflib import get_close_matches
 from heapq import merge
 from operator import attrgetter
 
-import msgspec
-
-from .model import Image
+from .model import Image, check_image
 
 _by_id = attrgetter("id")
 
@@ -63,12 +61,7 @@ class Images:
 
     def put(self, image: Image) -> None:
         """Add an image, in the place of the one with its Id if there is one. Raises TypeError for an invalid Image."""
-        if not isinstance(image, Image):
-            raise TypeError(f"expected an Image, got {image!r}")
-        try:
-            msgspec.convert(msgspec.to_builtins(image), Image)
-        except msgspec.ValidationError as error:
-            raise TypeError(f"not a valid Image: {error}") from None
+        check_image(image)
         with self._lock:
             self._set(image.id, image)
 

@@ -100,3 +100,13 @@ class Account(msgspec.Struct, frozen=True, rename="pascal", forbid_unknown_field
 
     def __repr__(self) -> str:
         return f"Account(access_key_id={self.access_key_id!r}, access_key_secret=..., owner_id={self.owner_id})"
+
+
+def check_image(image: Image) -> None:
+    """Raise TypeError for what is not an Image, or is one with a value that a fixture file could not give it either."""
+    if not isinstance(image, Image):
+        raise TypeError(f"expected an Image, got {image!r}")
+    try:
+        msgspec.convert(msgspec.to_builtins(image), Image)
+    except msgspec.ValidationError as error:
+        raise TypeError(f"not a valid Image: {error}") from None

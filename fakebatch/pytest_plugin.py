@@ -168,6 +168,7 @@ def fakebatch_client(fakebatch: "FakeBatch") -> Any:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Fail a strict test that leaves a step of the script unused."""
+    __tracebackhide__ = True
     yield
     if item.stash.get(_strict, False):
         unused = item.stash[_fakes][0].unused_steps

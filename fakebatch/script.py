@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Self
 
 from .errors import ApiError
-from .model import Image
+from .model import Image, check_image
 from .routing import check_operation
 
 ANY = "any"
@@ -143,9 +143,12 @@ class Step:
         return self
 
     def add(self, *images: Image) -> Self:
-        """Put images into the catalogue before the call is answered; one that is there under the same Id is
-        replaced.
+        """Put images into the catalogue before the call is answered, in the place of those with the same Ids.
+
+        Raises TypeError for anything but valid images.
         """
+        for image in images:
+            check_image(image)
         self.added += images
         return self
 

@@ -11,6 +11,7 @@ answers.
 
 import contextlib
 import errno
+import os
 import socket
 import ssl
 import struct
@@ -148,6 +149,8 @@ class Server:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= 65535:
+        raise ServerError(f"can't listen on port {port} of {host}: a port is a number from 0 to 65535")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=128)
@@ -157,10 +160,8 @@ def _listen(host: str, port: int) -> socket.socket:
         elif error.errno == errno.EACCES:
             reason = "it needs privileges; choose a port above 1023 (0 picks a free one)"
         else:
-            reason = str(error.strerror or error)
+            reason = os.strerror(error.errno) if error.errno else str(error)
         raise ServerError(f"can't listen on port {port} of {host}: {reason}") from None
-    except OverflowError:
-        raise ServerError(f"can't listen on port {port} of {host}: a port is a number from 0 to 65535") from None
 
 
 class _Handler(WSGIRequestHandler):
@@ -169,6 +170,13 @@ class _Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = 64 * 1024  # a response leaves with one flush
     refused = False
+
+    def finish(self) -> None:
+        """Close both files: the second one even if the first can't be flushed, or the socket would stay open."""
+        try:
+            super().finish()
+        finally:
+            self.rfile.close()
 
     def parse_request(self) -> bool:
         """Parse the request line and the headers. A request without even a method gets an answer as well."""

@@ -1,13 +1,10 @@
-"""What the tests share: where the fixture files are, and a client that calls a fake with no socket."""
-
-from pathlib import Path
+"""What the tests share: worlds, and a client that calls one with no socket."""
 
 import pytest
+from checkout import FIXTURES
 from werkzeug.test import Client
 
 from fakebatch import FakeBatch, Image
-
-FIXTURES = Path(__file__).parent.parent / "fixtures"
 
 
 @pytest.fixture
