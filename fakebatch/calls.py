@@ -60,7 +60,9 @@ class Call(NamedTuple):
         else:
             outcome = f"{self.status}" if self.items is None else f"{self.status} {self.items} items"
         text = f"{self.start:%H:%M:%S} {self.method} {self.target} -> {outcome} ({self.duration * 1000:.1f} ms)"
-        return f"{text}  [{self.step}]" if self.step else text
+        text += f"  [{self.step}]" if self.step else ""
+        # What a client sent may hold control characters, which are nothing for a terminal.
+        return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
 class Calls(Sequence[Call]):

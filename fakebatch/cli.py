@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments.
     """
     parser = argparse.ArgumentParser(prog="fakebatch", description="A fake of Alibaba Cloud BatchCompute's images API.")
-    commands = parser.add_subparsers(title="commands", required=True)
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="command", required=True)
 
     serve = commands.add_parser("serve", help="serve fixture files until interrupted")
     serve.add_argument(

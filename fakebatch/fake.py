@@ -103,10 +103,10 @@ class FakeBatch:
         """Stop, within milliseconds: connections are dropped, delayed answers are never sent. It can be started
         again.
         """
-        self._stopping.set()
         if self._server:
             self._server.stop()
             self._server = None
+        self._stopping.set()  # behind it, or an answer that is delayed would be sent after all
 
     def __enter__(self) -> Self:
         return self.start()

@@ -53,7 +53,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     if "fakebatch" not in metafunc.fixturenames:
         raise pytest.Collector.CollectError(
-            f"{metafunc.function.__name__} has scenarios but no argument `fakebatch`; add it"
+            f"{metafunc.function.__name__} has scenarios but does not use the fixture fakebatch; add it"
         )
     folder = metafunc.definition.path.parent
     paths = []
@@ -80,11 +80,14 @@ class _Session:
         from .fake import DEFAULT_CATALOGUE, describe
         from .world import World
 
+        mistake = ""
         if fixtures not in self._worlds:
             try:
                 self._worlds[fixtures] = World(describe([DEFAULT_CATALOGUE] if fixtures is None else fixtures))
             except (FixtureError, ValueError, TypeError) as error:
-                pytest.fail(str(error), pytrace=False)
+                mistake = str(error)
+        if mistake:  # outside of the except clause, or pytest would show it twice
+            pytest.fail(mistake, pytrace=False)
         self.fake.show(self._worlds[fixtures])
         return self.fake
 

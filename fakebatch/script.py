@@ -18,7 +18,7 @@ ANY = "any"
 CallNumbers = int | str | Sequence[int | str]
 """At which calls a step acts, counted from 1 over those that it matches: `2`, `"2-4"`, `"3-"`, or a list of these."""
 
-_CALLS = re.compile(r"([1-9]\d{0,8})(?:(-)([1-9]\d{0,8})?)?", re.ASCII)
+_CALLS = re.compile(r"(?P<first>[1-9]\d{0,8})(?:(?P<dash>-)(?P<last>[1-9]\d{0,8})?)?", re.ASCII)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 
 LONGEST_DELAY = 3600.0
@@ -34,25 +34,21 @@ class Reply(NamedTuple):
 
 
 def parse_calls(calls: CallNumbers) -> tuple[tuple[int, float], ...]:
-    """Return the ranges, first and last call inclusive, that a `calls` value names. Raises ValueError for a malformed
-    one.
-    """
-    ranges = []
-    for part in [calls] if isinstance(calls, int | str) else calls:
-        found = _CALLS.fullmatch(str(part))
-        first, last = (
-            (int(found[1]), int(found[3]) if found[3] else float("inf") if found[2] else int(found[1]))
-            if found
-            else (1, 0)
-        )
-        if last < first:
-            raise ValueError(
-                f"{part!r} does not name calls; write 2, '2-4', '3-' or a list of these (the first call is 1)"
-            )
-        ranges.append((first, last))
-    if not ranges:
+    """Return the ranges that a `calls` value names, both ends inclusive. Raises ValueError if it is malformed."""
+    parts = calls if isinstance(calls, list | tuple) else [calls]
+    if not parts:
         raise ValueError("an empty list names no call; leave `calls` out to act at every call")
-    return tuple(ranges)
+    return tuple(map(_parse_range, parts))
+
+
+def _parse_range(part: int | str) -> tuple[int, float]:
+    found = _CALLS.fullmatch(str(part))
+    if found:
+        first = int(found["first"])
+        last = first if not found["dash"] else int(found["last"]) if found["last"] else float("inf")
+        if first <= last:
+            return first, last
+    raise ValueError(f"{part!r} does not name calls; write 2, '2-4', '3-' or a list of these (the first call is 1)")
 
 
 class Step:

@@ -1,4 +1,4 @@
-"""`FakeBatch` as a person uses it from Python: what it is made of, its images, resetting, its life as a WSGI application."""
+"""`FakeBatch` as a person uses it from Python: what it is made of, its images, and how it returns to its baseline."""
 
 import sys
 import threading

@@ -1,0 +1,402 @@
+"""The pytest plugin, in test suites of its own: the fixtures, the markers, the setting, and what reports show."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fakebatch import FakeBatch, FixtureError
+
+RunPytest = Callable[..., pytest.RunResult]
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester) -> RunPytest:
+    """Run a suite in a process of its own, without the settings of this one."""
+
+    def run(source: str, *arguments: str, **files: str) -> pytest.RunResult:
+        for name, text in files.items():
+            pytester.path.joinpath(f"{name}.yaml").write_text(text)
+        pytester.makepyfile(f"import pytest\nfrom fakebatch import Image\n{source}")
+        return pytester.runpytest_subprocess(*arguments)
+
+    return run
+
+
+def test_the_fixture_is_a_running_fake_with_the_default_catalogue(run: RunPytest) -> None:
+    source = """
+import json, urllib.request
+
+def test_images(fakebatch):
+    with urllib.request.urlopen(fakebatch.url + "/images") as response:
+        assert [item["Id"] for item in json.load(response)["Items"]] == ["img-23jkhds"]
+"""
+    run(source).assert_outcomes(passed=1)
+
+
+def test_its_state_is_reset_before_each_test(run: RunPytest) -> None:
+    source = """
+import urllib.request
+
+@pytest.mark.parametrize("n", range(5))
+def test_images(fakebatch, n):
+    assert len(fakebatch.images) == 4
+    assert len(fakebatch.calls) == 0
+    assert fakebatch.unused_steps == []
+    fakebatch.images.remove("img-centos")
+    fakebatch.on("ListImages").delay(0)
+    urllib.request.urlopen(fakebatch.url + "/images").close()
+    assert len(fakebatch.calls) == 1
+"""
+    run(source).assert_outcomes(passed=5)
+
+
+def test_one_server_answers_for_all_tests_of_a_process(run: RunPytest) -> None:
+    source = """
+urls = set()
+
+def test_one(fakebatch):
+    urls.add(fakebatch.url)
+
+@pytest.mark.fakebatch(images=[Image(id="a")])
+def test_other_world(fakebatch):
+    urls.add(fakebatch.url)
+
+def test_last(fakebatch):
+    urls.add(fakebatch.url)
+    assert len(urls) == 1
+"""
+    run(source, "-p", "no:randomly").assert_outcomes(passed=3)
+
+
+def test_the_marker_gives_a_test_its_world(run: RunPytest) -> None:
+    source = """
+def ids(fake): return [image.id for image in fake.images]
+
+@pytest.mark.fakebatch("one.yaml")
+def test_file(fakebatch): assert ids(fakebatch) == ["one"]
+
+@pytest.mark.fakebatch("one.yaml", "two.yaml", images=[Image(id="three")])
+def test_all(fakebatch): assert ids(fakebatch) == ["one", "three", "two"]
+
+@pytest.mark.fakebatch(images=[Image(id="three")])
+def test_images(fakebatch): assert ids(fakebatch) == ["three"]
+
+@pytest.mark.fakebatch(images=[])
+def test_empty(fakebatch): assert ids(fakebatch) == []
+
+@pytest.mark.fakebatch("one.yaml")
+class TestClass:
+    def test_of_the_class(self, fakebatch): assert ids(fakebatch) == ["one"]
+
+    @pytest.mark.fakebatch("two.yaml")
+    def test_of_its_own(self, fakebatch): assert ids(fakebatch) == ["two"]
+
+@pytest.mark.fakebatch
+def test_bare(fakebatch): assert len(ids(fakebatch)) == 4
+"""
+    run(source, one="images: [{Id: one}]", two="images: [{Id: two}]").assert_outcomes(passed=7)
+
+
+def test_paths_are_relative_to_the_test_file(run: RunPytest, pytester: pytest.Pytester) -> None:
+    folder = pytester.mkdir("deep")
+    (folder / "one.yaml").write_text("images: [{Id: one}]")
+    (folder / "test_deep.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.fakebatch('one.yaml')\n"
+        "def test_marker(fakebatch): assert 'one' in fakebatch.images\n"
+        "def test_made(make_fakebatch): assert 'one' in make_fakebatch('one.yaml').images\n"
+    )
+    run("").assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize("setting", ["worlds/one.yaml two.yaml", "\n  worlds/one.yaml\n  two.yaml"])
+def test_the_setting_is_relative_to_the_root_folder(run: RunPytest, pytester: pytest.Pytester, setting: str) -> None:
+    pytester.makeini(f"[pytest]\nfakebatch_fixtures = {setting}")
+    pytester.mkdir("worlds").joinpath("one.yaml").write_text("images: [{Id: one}]")
+    source = """
+def test_setting(fakebatch): assert len(fakebatch.images) == 2
+
+@pytest.mark.fakebatch("two.yaml")
+def test_the_marker_comes_first(fakebatch): assert len(fakebatch.images) == 1
+"""
+    run(source, two="images: [{Id: two}]").assert_outcomes(passed=2)
+
+
+def test_a_fixture_file_that_does_not_load_fails_the_test_with_located_errors_only(run: RunPytest) -> None:
+    source = """
+@pytest.mark.fakebatch("bad.yaml")
+def test_bad(fakebatch): pass
+
+def test_good(fakebatch): pass
+"""
+    result = run(source, "-p", "no:randomly", bad="images:\n  - {Id: a, Platform: linux}\n  - {Name: x}\n")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "bad.yaml:2:23: images[[]0].Platform: 'linux' is not one of 'Linux', 'Windows'; did you mean 'Linux'?",
+            "bad.yaml:3:5: images[[]1]: Id is missing",
+        ],
+        consecutive=True,
+    )
+    result.stdout.no_fnmatch_line("During handling*")
+    result.stdout.no_fnmatch_line("*pytest_plugin.py*")
+
+
+def test_a_file_that_is_not_there_is_named_with_the_nearest_one(run: RunPytest) -> None:
+    result = run("@pytest.mark.fakebatch('imges.yaml')\ndef test_bad(fakebatch): pass", images="")
+    result.stdout.fnmatch_lines(["imges.yaml: there is no such file; did you mean 'images.yaml'?"])
+
+
+def test_an_unknown_option_of_a_marker_is_refused(run: RunPytest) -> None:
+    result = run("@pytest.mark.fakebatch(image=[])\ndef test_bad(fakebatch): pass")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["the marker fakebatch has no option image; see pytest --markers"])
+
+
+def test_make_fakebatch_starts_others_and_stops_them(run: RunPytest) -> None:
+    source = """
+made = []
+
+def test_two(make_fakebatch, fakebatch):
+    made.append(make_fakebatch("one.yaml", Image(id="b")))
+    made.append(make_fakebatch(clock=None))
+    assert len({fakebatch.url, *(fake.url for fake in made)}) == 3
+    assert len(made[0].images) == 2
+
+def test_afterwards():
+    from fakebatch import ServerError
+    for fake in made:
+        with pytest.raises(ServerError):
+            fake.url
+"""
+    run(source, "-p", "no:randomly", one="images: [{Id: one}]").assert_outcomes(passed=2)
+
+
+def test_make_fakebatch_raises_what_a_test_can_catch(run: RunPytest) -> None:
+    source = """
+from fakebatch import FixtureError
+
+def test_caught(make_fakebatch):
+    with pytest.raises(FixtureError, match="there is no such file"):
+        make_fakebatch("nope.yaml")
+
+def test_not_caught(make_fakebatch):
+    make_fakebatch("nope.yaml")
+"""
+    result = run(source)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["E * fakebatch.errors.FixtureError: nope.yaml: there is no such file"])
+    result.stdout.no_fnmatch_line("*loader.py*")
+    result.stdout.no_fnmatch_line("*pytest_plugin.py*")
+
+
+SCENARIOS = {
+    "a": "images: [{Id: a}]\nexpect: {name: a}",
+    "b": "images: [{Id: b}]\nexpect: {name: b}",
+    "c": "images: [{Id: c}]\nexpect: {name: c}",
+}
+
+
+def test_scenarios_run_a_test_once_for_each_file_in_stable_order(run: RunPytest) -> None:
+    source = """
+@pytest.mark.fakebatch_scenarios("*.yaml")
+def test_scenario(fakebatch):
+    assert [image.id for image in fakebatch.images] == [fakebatch.expect["name"]]
+
+@pytest.mark.fakebatch_scenarios("[b-c].yaml", "a.yaml", "*.yaml")
+@pytest.mark.parametrize("n", [1, 2])
+def test_others(n, fakebatch): pass
+"""
+    result = run(source, "-v", "-p", "no:randomly", **SCENARIOS)
+    result.assert_outcomes(passed=9)
+    result.stdout.fnmatch_lines(
+        [
+            "*::test_scenario[[]a[]] PASSED*",
+            "*::test_scenario[[]b[]] PASSED*",
+            "*::test_scenario[[]c[]] PASSED*",
+            "*::test_others[[]b-1[]] PASSED*",
+            "*::test_others[[]b-2[]] PASSED*",
+            "*::test_others[[]c-1[]] PASSED*",
+            "*::test_others[[]c-2[]] PASSED*",
+        ],
+        consecutive=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (
+            "@pytest.mark.fakebatch_scenarios('nope/*.yaml')\ndef test_it(fakebatch): pass",
+            "no scenario matches 'nope/[*].yaml' in *",
+        ),
+        (
+            "@pytest.mark.fakebatch_scenarios()\ndef test_it(fakebatch): pass",
+            "fakebatch_scenarios needs a pattern, such as 'scenarios/[*].yaml'",
+        ),
+        (
+            "@pytest.mark.fakebatch_scenarios('*.yaml')\ndef test_it(): pass",
+            "test_it has scenarios but does not use the fixture fakebatch; add it",
+        ),
+    ],
+)
+def test_scenarios_without_a_match_or_a_use_are_a_collection_error(run: RunPytest, source: str, message: str) -> None:
+    result = run(source, a="")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([message])
+
+
+def test_a_fixture_may_stand_between_the_scenario_and_the_test(run: RunPytest) -> None:
+    source = """
+@pytest.fixture
+def name(fakebatch): return fakebatch.expect["name"]
+
+@pytest.mark.fakebatch_scenarios("*.yaml")
+def test_scenario(name): assert name in "abc"
+"""
+    run(source, **SCENARIOS).assert_outcomes(passed=3)
+
+
+SCRIPTED = """
+images: [{Id: a}]
+script:
+  - {on: ListImages, calls: 1, fail: Throttling}
+  - {on: GetImage, delay: 0.001}
+"""
+STRICT = """
+import urllib.error, urllib.request
+
+@pytest.mark.MARKER
+def test_strict(fakebatch):
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(fakebatch.url + "/images")
+    caught.value.close()
+    PASS
+
+def test_lax(fakebatch): pass
+"""
+
+
+@pytest.mark.parametrize(
+    "marker", ["fakebatch('world.yaml', strict=True)", "fakebatch_scenarios('w*.yaml', strict=True)"]
+)
+def test_a_strict_test_fails_if_it_leaves_a_step_unused(run: RunPytest, marker: str) -> None:
+    result = run(STRICT.replace("MARKER", marker).replace("PASS", "pass"), world=SCRIPTED)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        ["the script has steps that never acted:", "world.yaml:5: on GetImage: delay 0.001 s"], consecutive=True
+    )
+
+
+def test_a_strict_test_that_uses_every_step_passes(run: RunPytest) -> None:
+    use = 'urllib.request.urlopen(fakebatch.url + "/images/a").close()'
+    run(
+        STRICT.replace("MARKER", "fakebatch('world.yaml', strict=True)").replace("PASS", use), world=SCRIPTED
+    ).assert_outcomes(passed=2)
+
+
+FAILING = """
+import urllib.error, urllib.request
+
+@pytest.mark.fakebatch("world.yaml")
+def test_failing(fakebatch):
+    urllib.request.urlopen(fakebatch.url + "/images?Type=System").close()
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(fakebatch.url + "/images")
+    caught.value.close()
+    assert not "as it should be"
+
+def test_passing(fakebatch):
+    urllib.request.urlopen(fakebatch.url + "/images?MaxItemCount=9").close()
+"""
+WORLD = "images: [{Id: a}]\nscript: [{on: ListImages, calls: 2, fail: Throttling.User}]\n"
+SECTION = [
+    "*- fakebatch calls -*",
+    "??:??:?? GET /images?Type=System -> 200 0 items (* ms)",
+    "??:??:?? GET /images -> 400 Throttling.User (* ms)  "
+    "[[]world.yaml:2: on ListImages, calls 2: fail Throttling.User[]]",
+]
+
+
+@pytest.mark.parametrize("arguments", [[], ["-n", "2"], ["--tb=short"], ["-p", "no:randomly"]])
+def test_a_failing_test_s_report_shows_its_calls(
+    run: RunPytest, pytester: pytest.Pytester, arguments: list[str]
+) -> None:
+    result = run(FAILING, "--junitxml=report.xml", *arguments, world=WORLD)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(SECTION, consecutive=True)
+    result.stdout.no_fnmatch_line("*MaxItemCount=9*200*")
+    report = (pytester.path / "report.xml").read_text()
+    assert "GET /images -&gt; 400 Throttling.User" in report
+    assert "MaxItemCount" not in report
+
+
+def test_a_report_shows_the_newest_calls_only(run: RunPytest) -> None:
+    source = """
+from werkzeug.test import Client
+
+def test_many(fakebatch):
+    for number in range(130):
+        Client(fakebatch).get(f"/images/{number}")
+    assert False
+"""
+    result = run(source)
+    result.stdout.fnmatch_lines(["(30 earlier calls)", "* GET /images/30 -> 404 *"], consecutive=True)
+    result.stdout.no_fnmatch_line("* GET /images/29 -> *")
+
+
+def test_a_failing_test_without_calls_says_so(run: RunPytest) -> None:
+    run("def test_none(fakebatch): assert False").stdout.fnmatch_lines(["*- fakebatch calls -*", "(no calls)"])
+
+
+def test_it_can_be_switched_off(run: RunPytest) -> None:
+    run("def test_off(): pass", "-p", "no:fakebatch").assert_outcomes(passed=1)
+
+
+def test_it_works_under_xdist_and_in_random_order(run: RunPytest) -> None:
+    source = """
+from werkzeug.test import Client
+
+@pytest.mark.parametrize("n", range(20))
+def test_images(fakebatch, n):
+    assert len(fakebatch.images) == 4
+    fakebatch.images.remove("img-centos")
+    Client(fakebatch).get("/images")
+    assert len(fakebatch.calls) == 1
+"""
+    run(source, "-n", "3", "-p", "randomly").assert_outcomes(passed=20)
+
+
+def test_the_markers_and_the_setting_are_described(run: RunPytest) -> None:
+    run("", "--markers").stdout.fnmatch_lines(["@pytest.mark.fakebatch(*", "@pytest.mark.fakebatch_scenarios(*"])
+    run("", "--help").stdout.fnmatch_lines(["  fakebatch_fixtures *"])
+    listing = run("", "--fixtures").stdout
+    for fixture in ("fakebatch", "make_fakebatch", "fakebatch_client"):
+        listing.fnmatch_lines([f"{fixture} -- *"])
+
+
+def test_nothing_is_imported_until_a_fixture_is_used(tmp_path: Path) -> None:
+    (tmp_path / "test_unused.py").write_text(
+        "import sys\n"
+        "def test_unused():\n"
+        "    assert 'fakebatch.pytest_plugin' in sys.modules\n"
+        "    ours = {name for name in sys.modules if name.startswith('fakebatch')}\n"
+        "    assert ours == {'fakebatch', 'fakebatch.pytest_plugin'}\n"
+        "    assert not {'werkzeug', 'yaml', 'msgspec', 'http.server', 'ssl'} & set(sys.modules)\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "fakebatch.pytest_plugin", str(tmp_path)]
+    alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # other plugins import what they like
+    result = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+
+
+def test_the_fixtures_of_this_very_process_work_as_well(
+    fakebatch: FakeBatch, make_fakebatch: Callable[..., FakeBatch]
+) -> None:
+    assert fakebatch.url != make_fakebatch().url
+    with pytest.raises(FixtureError):
+        make_fakebatch("nope.yaml")

@@ -1,0 +1,395 @@
+"""Scripts: when a step acts, what it does, and how it is refused; in Python and in YAML, which are the same thing."""
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from werkzeug.test import Client
+
+from fakebatch import FakeBatch, FixtureError, Image
+
+FOREVER = 20.0
+"""Seconds until a test that hangs fails."""
+
+
+def codes(fake: FakeBatch, *targets: str, method: str = "GET") -> list[str]:
+    """Return the error codes (empty: none) of requests."""
+    client = Client(fake)
+    return [(client.open(target, method=method).json or {}).get("Code", "") for target in targets]
+
+
+def listed(fake: FakeBatch, query: str = "") -> list[str]:
+    return [item["Id"] for item in Client(fake).get(f"/images?{query}").get_json()["Items"]]
+
+
+def from_yaml(tmp_path: Path, script: str) -> FakeBatch:
+    path = tmp_path / "world.yaml"
+    path.write_text(f"images: [{{Id: img-a}}, {{Id: img-b}}]\nscript:\n{script}")
+    return FakeBatch(path)
+
+
+@pytest.fixture
+def fake() -> FakeBatch:
+    return FakeBatch(Image(id="img-a"), Image(id="img-b"))
+
+
+@pytest.mark.parametrize(
+    ("calls", "failing"),
+    [
+        (2, [2]),
+        ("2", [2]),
+        ("2-4", [2, 3, 4]),
+        ("3-", [3, 4, 5, 6]),
+        ([1, "3-4", 6], [1, 3, 4, 6]),
+        (None, [1, 2, 3, 4, 5, 6]),
+    ],
+)
+def test_a_step_acts_at_the_calls_it_names(fake: FakeBatch, calls: Any, failing: list[int]) -> None:
+    fake.on("ListImages", calls=calls).fail("Throttling")
+    seen = codes(fake, *["/images"] * 6)
+    assert [number for number, code in enumerate(seen, 1) if code] == failing
+
+
+def test_calls_are_counted_per_step_over_those_that_match(fake: FakeBatch) -> None:
+    fake.on("GetImage", calls=1).fail("Forbidden")
+    fake.on("ListImages", calls=2, where={"Type": "System"}).fail("Throttling")
+    fake.on("any", calls=4).fail("InternalError")
+    seen = codes(fake, "/images", "/images?Type=System", "/images/img-a", "/images?Type=System", "/images")
+    assert seen == ["", "", "Forbidden", "Throttling", ""]
+
+
+def test_any_operation_can_be_meant(fake: FakeBatch) -> None:
+    fake.on().fail("ServiceUnavailable")
+    assert codes(fake, "/images", "/images/img-a") == ["ServiceUnavailable"] * 2
+    assert codes(fake, "/images/img-a", method="DELETE") == ["ServiceUnavailable"]
+    assert codes(fake, "/jobs") == ["InvalidUrlPattern"]
+
+
+@pytest.mark.parametrize("query", ["Marker&Type", "Marker=&Type=", ""])
+def test_an_absent_parameter_counts_as_empty(fake: FakeBatch, query: str) -> None:
+    fake.on("ListImages", where={"Marker": ""}).fail("Throttling")
+    assert codes(fake, f"/images?{query}", "/images?Marker=img-b") == ["Throttling", ""]
+
+
+def test_values_are_compared_as_text(fake: FakeBatch) -> None:
+    fake.on("ListImages", where={"MaxItemCount": 7}).fail("Throttling")
+    assert codes(fake, "/images?MaxItemCount=7", "/images?MaxItemCount=8") == ["Throttling", ""]
+
+
+def test_parameters_of_the_body_can_be_asked_for(fake: FakeBatch) -> None:
+    fake.on("CreateImage", where={"Name": "bad"}).fail("QuotaExhausted", QuotaName="Image", Value=5)
+    bodies = [{"Name": name, "EcsImageId": "m", "Platform": "Linux"} for name in ("good", "bad")]
+    answers = [Client(fake).post("/images", json=body).get_json() for body in bodies]
+    assert answers[1] == {"Code": "QuotaExhausted", "Message": "The Image (5) quota is exhausted."}
+    assert "Id" in answers[0]
+
+
+def test_a_documented_code_brings_its_status_and_message(fake: FakeBatch) -> None:
+    fake.on("DeleteImage").fail("StateConflict", State="Deleting")
+    response = Client(fake).delete("/images/img-a")
+    assert response.status_code == 409
+    assert response.get_json()["Message"] == "User operation is invalid. The current resource state is Deleting."
+    assert "img-a" in fake.images
+
+
+def test_an_error_may_be_ones_own(fake: FakeBatch) -> None:
+    fake.on("ListImages").fail("Teapot", status=418, message="Short and stout.")
+    response = Client(fake).get("/images")
+    assert response.status == "418 I'm a Teapot"
+    assert response.json == {"Code": "Teapot", "Message": "Short and stout."}
+
+
+def test_the_catalogue_changes_before_the_call_is_answered(fake: FakeBatch) -> None:
+    fake.on("ListImages", calls=2).remove("img-b").add(Image(id="img-c"), Image(id="img-a", name="replaced"))
+    assert listed(fake) == ["img-a", "img-b"]
+    assert listed(fake) == ["img-a", "img-c"]
+    assert fake.images["img-a"].name == "replaced"
+
+
+def test_removing_what_is_not_there_is_passed_over(fake: FakeBatch) -> None:
+    fake.on("ListImages").remove("img-nope")
+    assert listed(fake) == ["img-a", "img-b"]
+
+
+def test_a_change_can_come_with_an_error(fake: FakeBatch) -> None:
+    fake.on("ListImages", calls=1).remove("img-b").fail("InternalError")
+    assert codes(fake, "/images") == ["InternalError"]
+    assert listed(fake) == ["img-a"]
+
+
+def test_of_several_steps_that_act_all_change_and_the_first_answers(fake: FakeBatch) -> None:
+    fake.on("ListImages").remove("img-a")
+    fake.on("ListImages").fail("Throttling")
+    fake.on("ListImages").fail("InternalError").remove("img-b")
+    assert codes(fake, "/images") == ["Throttling"]
+    assert len(fake.images) == 0
+
+
+def test_reset_rewinds_the_steps_of_files_and_forgets_those_of_python(tmp_path: Path) -> None:
+    fake = from_yaml(tmp_path, "  - {on: ListImages, calls: 1, fail: Throttling, remove: [img-b]}")
+    fake.on("ListImages", calls=2).fail("InternalError")
+    assert codes(fake, "/images", "/images", "/images") == ["Throttling", "InternalError", ""]
+    fake.reset()
+    assert "img-b" in fake.images
+    assert codes(fake, "/images", "/images", "/images") == ["Throttling", "", ""]
+
+
+def test_steps_that_never_acted_are_named(tmp_path: Path) -> None:
+    fake = from_yaml(
+        tmp_path,
+        "  - {on: ListImages, calls: 1, fail: Throttling}\n  - {on: GetImage, calls: 2-, where: {a: b}, delay: 1}",
+    )
+    fake.on("DeleteImage").drop()
+    codes(fake, "/images")
+    assert [str(step) for step in fake.unused_steps] == [
+        f"{tmp_path}/world.yaml:4: on GetImage, calls 2-, where a=b: delay 1 s",
+        "on DeleteImage: drop before the response",
+    ]
+    fake.reset()
+    assert len(fake.unused_steps) == 2
+
+
+@pytest.mark.parametrize(
+    ("define", "message"),
+    [
+        (
+            lambda fake: fake.on("ListImage"),
+            "'ListImage' is not an operation; did you mean 'ListImages'? "
+            "Known are ListImages, CreateImage, GetImage, DeleteImage, any.",
+        ),
+        (
+            lambda fake: fake.on().fail("Throtling"),
+            "'Throtling' is not a documented error code; did you mean 'Throttling'?",
+        ),
+        (
+            lambda fake: fake.on().fail("StateConflict"),
+            "StateConflict needs the argument 'State': its message is "
+            "'User operation is invalid. The current resource state is {State}.'",
+        ),
+        (
+            lambda fake: fake.on().fail("Mine", status=418),
+            "an error of one's own needs status, code and message, and nothing else",
+        ),
+        (
+            lambda fake: fake.on().fail("Mine", status=99, message="x"),
+            "an HTTP status is a number from 200 to 599, not 99",
+        ),
+        *(
+            (
+                lambda fake, calls=calls: fake.on(calls=calls),
+                f"{calls!r} does not name calls; write 2, '2-4', '3-' or a list of these (the first call is 1)",
+            )
+            for calls in (0, -1, "0", "4-2", "-3", "2 - 4", "x", "", True, 1.5)
+        ),
+        (lambda fake: fake.on(calls=[]), "an empty list names no call; leave `calls` out to act at every call"),
+        *(
+            (
+                lambda fake, seconds=seconds: fake.on().delay(seconds),
+                f"a delay is a number of seconds from 0 to 3600, not {seconds!r}",
+            )
+            for seconds in (-1, 3601, float("nan"), "1", True)
+        ),
+        (
+            lambda fake: fake.on().drop("after"),
+            "a connection is dropped 'before' or 'during' the response, not 'after'",
+        ),
+        (lambda fake: fake.on().reply(status=700), "an HTTP status is a number from 200 to 599, not 700"),
+        (lambda fake: fake.on().reply(headers={"A b": "c"}), "A b: 'c' is not an HTTP header"),
+        (lambda fake: fake.on().reply(headers={"A": "c\r\nd: e"}), r"A: 'c\r\nd: e' is not an HTTP header"),
+        (lambda fake: fake.on().reply(headers={"A": "镜"}), "A: '镜' is not an HTTP header"),
+        (
+            lambda fake: fake.on().fail("Throttling").drop(),
+            "a step has one outcome: fail, drop or reply; make a second step for another",
+        ),
+    ],
+)
+def test_a_mistake_in_a_step_is_refused_where_it_is_made(
+    fake: FakeBatch, define: Callable[[FakeBatch], object], message: str
+) -> None:
+    with pytest.raises(ValueError) as caught:
+        define(fake)
+    assert str(caught.value) == message
+
+
+def test_a_mistake_in_a_file_is_refused_at_its_line(tmp_path: Path) -> None:
+    steps = [
+        "{on: ListImages, fail: Throttling}",
+        "on: ListImages\n    fail: Throtling",
+        "{on: any, calls: 0, delay: 1}",
+    ]
+    with pytest.raises(FixtureError) as caught:
+        from_yaml(tmp_path, "".join(f"  - {step}\n" for step in steps))
+    assert str(caught.value).splitlines() == [
+        f"{tmp_path}/world.yaml:5:11: script[1].fail: 'Throtling' is not a documented error code; "
+        "did you mean 'Throttling'?",
+        f"{tmp_path}/world.yaml:6:22: script[2].calls: 0 does not name calls; "
+        "write 2, '2-4', '3-' or a list of these (the first call is 1)",
+    ]
+
+
+YAML_AND_PYTHON: list[tuple[str, Callable[[FakeBatch], object]]] = [
+    ("{on: ListImages, calls: 2, fail: Throttling}", lambda fake: fake.on("ListImages", calls=2).fail("Throttling")),
+    ("{calls: 2-4, delay: 0.01}", lambda fake: fake.on(calls="2-4").delay(0.01)),
+    ("{on: any, calls: [1, 3-], drop: during}", lambda fake: fake.on("any", calls=[1, "3-"]).drop("during")),
+    ("{on: GetImage, drop: before}", lambda fake: fake.on("GetImage").drop("before")),
+    (
+        "{on: ListImages, fail: {code: StateConflict, State: Deleting}}",
+        lambda fake: fake.on("ListImages").fail("StateConflict", State="Deleting"),
+    ),
+    (
+        "{on: ListImages, fail: {status: 418, code: Teapot, message: Short and stout.}}",
+        lambda fake: fake.on("ListImages").fail("Teapot", status=418, message="Short and stout."),
+    ),
+    (
+        "{on: ListImages, where: {Type: System, MaxItemCount: 5}, remove: [img-a], add: [{Id: 'img-{n}', repeat: 2}]}",
+        lambda fake: (
+            fake.on("ListImages", where={"Type": "System", "MaxItemCount": 5})
+            .remove("img-a")
+            .add(Image(id="img-0"), Image(id="img-1"))
+        ),
+    ),
+    (
+        "{on: ListImages, reply: {status: 502, headers: {Content-Type: text/html}, body: <h1>502</h1>}}",
+        lambda fake: fake.on("ListImages").reply(502, {"Content-Type": "text/html"}, "<h1>502</h1>"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "define"), YAML_AND_PYTHON, ids=[text for text, _ in YAML_AND_PYTHON])
+def test_yaml_and_python_are_the_same_thing(
+    tmp_path: Path, fake: FakeBatch, text: str, define: Callable[[FakeBatch], object]
+) -> None:
+    written = from_yaml(tmp_path, f"  - {text}").world.script[0]
+    define(fake)
+    told = fake.world.script[0]
+
+    def properties(step: object) -> dict[str, object]:
+        return {name: str(value) for name, value in vars(step).items() if name != "origin"}
+
+    assert properties(written) == properties(told)
+
+
+@pytest.fixture
+def served(fake: FakeBatch) -> Iterator[FakeBatch]:
+    with fake:
+        yield fake
+
+
+def get(fake: FakeBatch, target: str = "/images") -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(fake.host, fake.port, timeout=FOREVER)
+    try:
+        connection.request("GET", target)
+        response = connection.getresponse()
+        return response.status, response.read()
+    finally:
+        connection.close()
+
+
+def test_a_connection_dropped_before_the_response_is_reset(served: FakeBatch) -> None:
+    served.on("ListImages", calls=1).drop("before")
+    with pytest.raises(ConnectionResetError):
+        get(served)
+    assert get(served)[0] == 200
+    assert [call.status for call in served.calls] == [0, 200]
+
+
+def test_a_connection_dropped_during_the_response_leaves_half_a_body(served: FakeBatch) -> None:
+    served.on("ListImages", calls=1).drop("during")
+    with pytest.raises(http.client.IncompleteRead) as caught:
+        get(served)
+    whole = get(served)[1]
+    assert caught.value.partial == whole[: len(whole) // 2]
+    assert caught.value.expected == len(whole) - len(whole) // 2
+
+
+def test_what_is_dropped_during_the_response_was_carried_out_and_before_it_was_not(served: FakeBatch) -> None:
+    served.on("DeleteImage", calls=1).drop("before")
+    served.on("DeleteImage", calls=2).drop("during")
+    connection = http.client.HTTPConnection(served.host, served.port, timeout=FOREVER)
+    connection.request("DELETE", "/images/img-a")
+    with pytest.raises(ConnectionResetError):
+        connection.getresponse()
+    connection.close()
+    assert "img-a" in served.images
+    connection.request("DELETE", "/images/img-a")
+    assert connection.getresponse().status == 204
+    connection.close()
+    assert "img-a" not in served.images
+
+
+def test_a_raw_reply_is_sent_as_it_is(served: FakeBatch) -> None:
+    served.on("ListImages", calls=1).reply(502, {"Content-Type": "text/html", "X-Cache": "MISS"}, "<h1>坏</h1>")
+    with socket.create_connection((served.host, served.port), FOREVER) as connection:
+        connection.sendall(b"GET /images HTTP/1.1\r\n\r\n")
+        received = b""
+        while data := connection.recv(65536):
+            received += data
+    assert received == (
+        b"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\nX-Cache: MISS\r\nContent-Length: 12\r\n"
+        b"Connection: close\r\n\r\n<h1>\xe5\x9d\x8f</h1>"
+    )
+
+
+def test_a_raw_reply_may_lie_about_its_length(served: FakeBatch) -> None:
+    served.on("ListImages", calls=1).reply(200, {"Content-Length": "100"}, b"{")
+    with pytest.raises(http.client.IncompleteRead):
+        get(served)
+
+
+def test_a_raw_reply_may_be_broken_json(served: FakeBatch) -> None:
+    served.on("ListImages", calls=1).reply(body='{"Items": [')
+    status, body = get(served)
+    assert status == 200
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(body)
+
+
+def test_a_delay_lets_fifty_other_requests_through(served: FakeBatch) -> None:
+    served.on("ListImages", calls=1).delay(1)
+    with ThreadPoolExecutor(1) as pool:
+        delayed = pool.submit(get, served)
+        while not served.world.script[0].used:
+            time.sleep(0)  # until the delayed request has arrived
+        others = [get(served)[0] for _ in range(50)]
+        assert not delayed.done()
+        assert others == [200] * 50
+        assert delayed.result(FOREVER)[0] == 200
+    assert len(served.calls) == 51
+    assert max(call.duration for call in served.calls) >= 1.0
+
+
+def test_stop_does_not_wait_for_a_delay(fake: FakeBatch) -> None:
+    fake.on("ListImages").delay(3600)
+    fake.start()
+    with ThreadPoolExecutor(1) as pool:
+        delayed = pool.submit(get, fake)
+        while not fake.world.script[0].used:
+            time.sleep(0)  # until the delayed request has arrived
+        fake.stop()
+        with pytest.raises((ConnectionError, http.client.HTTPException)):
+            delayed.result(FOREVER)
+
+
+def test_a_call_that_began_before_a_reset_leaves_no_record_behind(fake: FakeBatch) -> None:
+    arrived, go_on = threading.Event(), threading.Event()
+
+    def wait(_: float) -> None:
+        arrived.set()
+        assert go_on.wait(FOREVER)
+
+    fake.on("ListImages").delay(1)
+    fake._app._sleep = wait
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(Client(fake).get, "/images")
+        assert arrived.wait(FOREVER)
+        fake.reset()
+        go_on.set()
+        assert late.result(FOREVER).status_code == 200
+    assert len(fake.calls) == 0
