@@ -152,11 +152,12 @@ def _acs_resources(request: Request) -> Iterator[str]:
 def _acs3_strings(request: Request, signed_headers: str) -> Iterator[str]:
     """Yield the strings that a client may have signed under the ACS3 scheme. [sdk]
 
-    A body other than the one whose hash was signed yields none.
+    Raises ApiError for a body other than the one whose hash was signed.
     """
     body_hash = sha256(request.body).hexdigest()
-    if not hmac.compare_digest(request.headers.get("x-acs-content-sha256", "").encode(), body_hash.encode()):
-        return
+    if request.headers.get("x-acs-content-sha256", "") != body_hash:
+        reason = "the body's SHA-256 is not the one of the header x-acs-content-sha256"
+        raise ApiError("SignatureDoesNotMatch", StringToSign=reason)
     names = signed_headers.split(";")
     headers = "".join(f"{name}:{request.headers.get(name, '').strip()}\n" for name in names)
     pairs = sorted(parse_qsl(request.query, keep_blank_values=True))

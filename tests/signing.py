@@ -9,11 +9,13 @@ from email.utils import format_datetime
 from typing import Any
 
 
-def sign(key_id: str, secret: str, method: str, target: str, body: Any = None) -> dict[str, str]:
+def sign(
+    key_id: str, secret: str, method: str, target: str, body: Any = None, nonce: str | None = None
+) -> dict[str, str]:
     """Return the headers of a signed request for a target, path and query as on the wire. A body is sent as JSON."""
     content_type = "application/json" if body is not None else ""
     date = format_datetime(datetime.now(UTC), usegmt=True)
-    nonce = str(uuid.uuid4())
+    nonce = nonce or str(uuid.uuid4())
     text = f"{method}\napplication/json\n\n{content_type}\n{date}\nx-acs-signature-nonce:{nonce}\n{target}"
     signature = base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()).decode()
     headers = {

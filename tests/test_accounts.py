@@ -1,0 +1,322 @@
+"""Accounts and signatures: who sees what, and every way in which a request can be signed wrongly."""
+
+import base64
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from checkout import FIXTURES
+from hypothesis import given
+from hypothesis import strategies as st
+from signing import sign
+from werkzeug.test import Client, TestResponse
+
+from fakebatch import Account, FakeBatch, Image
+
+NOW = datetime(2018, 11, 6, 8, 30, 40, tzinfo=UTC)
+KEY, SECRET = "the-key", "the-secret-of-it"
+MISMATCH = "Specified signature is not matched with our calculation. server string to sign is:"
+
+
+@pytest.fixture
+def fake() -> FakeBatch:
+    return FakeBatch(accounts=[Account(KEY, SECRET)], clock=lambda: NOW)
+
+
+def acs(target: str = "/images", secret: str = SECRET, **changed: str | None) -> dict[str, str]:
+    """Return the headers of a GET under the `acs` scheme; what is changed is changed after signing (None: left out)."""
+    headers: dict[str, str | None] = {
+        "Accept": "application/json",
+        "Date": format_datetime(NOW, usegmt=True),
+        "x-acs-signature-nonce": "n-1",
+        "x-acs-version": "2015-11-11",
+    }
+    named = "x-acs-signature-nonce:n-1\nx-acs-version:2015-11-11"
+    text = f"GET\n{headers['Accept']}\n\n\n{headers['Date']}\n{named}\n{target}"
+    signature = base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()).decode()
+    headers["Authorization"] = f"acs {KEY}:{signature}"
+    headers |= {name.replace("_", "-"): value for name, value in changed.items()}
+    return {name: value for name, value in headers.items() if value is not None}
+
+
+def acs3(
+    target: str = "/images", secret: str = SECRET, method: str = "GET", body: bytes = b"", **changed: str | None
+) -> dict[str, str]:
+    """Return the headers of a request under the ACS3 scheme; what is changed is so after signing (None: left out)."""
+    path, query = urlsplit(target)[2:4]
+    body_hash = hashlib.sha256(body).hexdigest()
+    signed = {
+        "host": "localhost",
+        "x-acs-content-sha256": body_hash,
+        "x-acs-date": NOW.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "x-acs-signature-nonce": "n-1",
+    }
+    names = ";".join(signed)
+    lines = "".join(f"{name}:{value}\n" for name, value in signed.items())
+    canonical = f"{method}\n{path}\n{query}\n{lines}\n{names}\n{body_hash}"
+    text = f"ACS3-HMAC-SHA256\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    signature = hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+    authorization = f"ACS3-HMAC-SHA256 Credential={KEY},SignedHeaders={names},Signature={signature}"
+    headers: dict[str, str | None] = {**signed, "Authorization": authorization}
+    headers |= {name.replace("_", "-"): value for name, value in changed.items()}
+    return {name: value for name, value in headers.items() if value is not None}
+
+
+def get(fake: FakeBatch, headers: dict[str, str], target: str = "/images", **options: Any) -> TestResponse:
+    return Client(fake).open(target, headers=headers, **options)
+
+
+def code(response: TestResponse) -> tuple[int, str]:
+    return response.status_code, (response.json or {}).get("Code", "")
+
+
+OK = (200, "")
+NO_KEY = (400, "MissingAccessKeyId")
+UNKNOWN = (404, "InvalidAccessKeyId.NotFound")
+EXPIRED = (400, "InvalidTimeStamp.Expired")
+WRONG = (400, "SignatureDoesNotMatch")
+AGAIN = (400, "SignatureNonceUsed")
+
+
+@pytest.mark.parametrize(
+    ("headers", "outcome"),
+    [
+        (acs(), OK),
+        (acs3(), OK),
+        ({}, NO_KEY),
+        (acs(Authorization=None), NO_KEY),
+        (acs(Authorization=""), NO_KEY),
+        (acs(Authorization="acs"), NO_KEY),
+        (acs(Authorization=f"acs {KEY}"), NO_KEY),
+        (acs(Authorization=f"Basic {KEY}:x"), NO_KEY),
+        (acs3(Authorization=f"ACS3-HMAC-SHA256 Credential={KEY}"), NO_KEY),
+        (acs(Authorization="acs other:x"), UNKNOWN),
+        (acs3(Authorization="ACS3-HMAC-SHA256 Credential=other,SignedHeaders=host,Signature=x"), UNKNOWN),
+        (acs(Date=None), EXPIRED),
+        (acs(Date="yesterday"), EXPIRED),
+        (acs(Date=""), EXPIRED),
+        (acs3(x_acs_date=None), EXPIRED),
+        (acs3(x_acs_date="yesterday"), EXPIRED),
+        (acs(secret="wrong"), WRONG),
+        (acs3(secret="wrong"), WRONG),
+        (acs(Authorization=f"acs {KEY}:镜".encode().decode("latin-1")), WRONG),
+        (acs(Accept="text/html"), WRONG),
+        (acs(Accept=None), WRONG),
+        (acs(Content_MD5="x"), WRONG),
+        (acs(Date=format_datetime(NOW + timedelta(seconds=1), usegmt=True)), WRONG),
+        (acs(x_acs_signature_nonce="n-2"), WRONG),
+        (acs(x_acs_more="x"), WRONG),
+        (acs("/images?Type=System"), WRONG),
+        (acs3("/images?Type=System"), WRONG),
+        (acs3("/images/img-centos"), WRONG),
+        (acs3(method="DELETE"), WRONG),
+        (acs3(body=b"x"), WRONG),
+        (acs3(host="elsewhere"), WRONG),
+        (acs3(x_acs_content_sha256=None), WRONG),
+        (acs3(x_acs_content_sha256="x"), WRONG),
+        (acs3(x_acs_signature_nonce="n-2"), WRONG),
+    ],
+)
+def test_a_request_is_accepted_or_refused_with_the_code_of_the_reference(
+    fake: FakeBatch, headers: dict[str, str], outcome: tuple[int, str]
+) -> None:
+    assert code(get(fake, headers)) == outcome
+
+
+@pytest.mark.parametrize("scheme", [acs, acs3])
+@pytest.mark.parametrize(("minutes", "outcome"), [(0, OK), (15, OK), (-15, OK), (15.02, EXPIRED), (-15.02, EXPIRED)])
+def test_the_date_may_differ_by_15_minutes(scheme: Any, minutes: float, outcome: tuple[int, str]) -> None:
+    fake = FakeBatch(accounts=[Account(KEY, SECRET)], clock=lambda: NOW + timedelta(minutes=minutes))
+    assert code(get(fake, scheme())) == outcome
+
+
+@pytest.mark.parametrize("scheme", [acs, acs3])
+def test_a_nonce_is_good_for_one_request(fake: FakeBatch, scheme: Any) -> None:
+    assert code(get(fake, scheme())) == OK
+    assert code(get(fake, scheme())) == AGAIN
+    fake.reset()
+    assert code(get(fake, scheme())) == OK
+
+
+def test_a_wrong_signature_does_not_use_up_a_nonce(fake: FakeBatch) -> None:
+    assert code(get(fake, acs(secret="wrong"))) == WRONG
+    assert code(get(fake, acs())) == OK
+
+
+def test_two_accounts_may_use_the_same_nonce() -> None:
+    fake = FakeBatch(FIXTURES / "accounts.yaml")
+    for key in ("alice", "bob"):
+        headers = sign(f"{key}-key", f"{key}-secret", "GET", "/images", nonce="the-same")
+        assert code(get(fake, headers)) == OK
+
+
+def test_old_nonces_are_forgotten() -> None:
+    now = NOW
+    fake = FakeBatch(accounts=[Account(KEY, SECRET)], clock=lambda: now)
+    get(fake, acs())
+    assert len(fake.world.nonces) == 1
+    now = NOW + timedelta(hours=1)
+    date = format_datetime(now, usegmt=True)
+    text = f"GET\n\n\n\n{date}\nx-acs-signature-nonce:n-2\n/images"
+    signature = base64.b64encode(hmac.new(SECRET.encode(), text.encode(), hashlib.sha1).digest()).decode()
+    headers = {"Date": date, "x-acs-signature-nonce": "n-2", "Authorization": f"acs {KEY}:{signature}"}
+    assert code(get(fake, headers)) == OK
+    assert [nonce for _, nonce in fake.world.nonces] == ["n-2"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/images?Marker&MaxItemCount=7&Type",
+        "/images?MaxItemCount=7&Marker=&Type=",
+        "/images?Type=System&Marker=a%20b%2Bc%26d%3De%2F%E9%95%9C",
+    ],
+)
+def test_the_query_is_signed_as_sent(fake: FakeBatch, target: str) -> None:
+    assert code(get(fake, acs(target), target)) == OK
+
+
+@pytest.mark.parametrize(
+    ("sent", "signed"),
+    [
+        ("/images?Type=&Marker=a+b", "/images?Marker=a%20b&Type"),  # the SDK: sorted, encoded, a bare key if empty
+        ("/images?Type=&Marker=a+b%26", "/images?Marker=a b&&Type="),  # aliyun-python-sdk-core: sorted, not encoded
+    ],
+)
+def test_the_query_may_be_signed_sorted(fake: FakeBatch, sent: str, signed: str) -> None:
+    assert code(get(fake, acs(signed), sent)) == OK
+
+
+def test_the_mismatch_carries_the_string_to_sign(fake: FakeBatch) -> None:
+    response = get(fake, acs("/images?Type", secret="wrong"), "/images?Type")
+    assert response.json == {
+        "Code": "SignatureDoesNotMatch",
+        "Message": MISMATCH + "GET\napplication/json\n\n\nTue, 06 Nov 2018 08:30:40 GMT\n"
+        "x-acs-signature-nonce:n-1\nx-acs-version:2015-11-11\n/images?Type",
+    }
+
+
+def test_the_mismatch_of_a_body_s_hash_says_so(fake: FakeBatch) -> None:
+    response = get(fake, acs3(body=b"other"))
+    assert response.json is not None
+    assert response.json["Message"] == MISMATCH + "the body's SHA-256 is not the one of the header x-acs-content-sha256"
+
+
+def test_a_signature_known_from_elsewhere() -> None:
+    fake = FakeBatch(accounts=[Account("id", "secret")], clock=lambda: NOW)
+    # printf 'GET\n\n\n\nTue, 06 Nov 2018 08:30:40 GMT\n/images' | openssl dgst -sha1 -hmac secret -binary | base64
+    headers = {"Date": "Tue, 06 Nov 2018 08:30:40 GMT", "Authorization": "acs id:/wI1+ECVjQ0wh5WucFC+2QjRH5s="}
+    assert code(get(fake, headers)) == OK
+
+
+def test_a_signature_is_checked_before_the_request_is_looked_at(fake: FakeBatch) -> None:
+    assert code(get(fake, {}, "/images?MaxItemCount=x")) == NO_KEY
+    assert code(get(fake, {}, "/images/img-nope")) == NO_KEY
+    assert code(get(fake, {}, "/images", method="POST", data=b"{")) == NO_KEY
+    assert code(get(fake, {}, "/images", method="OPTIONS")) == OK
+
+
+@pytest.mark.parametrize(
+    ("key", "own", "other"), [("alice", "img-23jkhds", "img-bob-0"), ("bob", "img-bob-0", "img-23jkhds")]
+)
+def test_a_caller_sees_system_images_and_its_own(key: str, own: str, other: str) -> None:
+    fake = FakeBatch(FIXTURES / "accounts.yaml")
+
+    def ask(target: str, method: str = "GET") -> TestResponse:
+        return get(fake, sign(f"{key}-key", f"{key}-secret", method, target), target, method=method)
+
+    listed = [item["Id"] for item in ask("/images?MaxItemCount=100").get_json()["Items"]]
+    assert own in listed
+    assert other not in listed
+    assert len(ask("/images?Type=System").get_json()["Items"]) == 3
+    assert code(ask(f"/images/{own}")) == OK
+    assert code(ask("/images/img-centos")) == OK
+    assert code(ask(f"/images/{other}")) == (404, "InvalidResource.NotFound")
+    assert code(ask(f"/images/{other}", "DELETE")) == (404, "InvalidResource.NotFound")
+    assert code(ask("/images/img-centos", "DELETE")) == (403, "Forbidden")
+    assert code(ask(f"/images/{own}", "DELETE")) == (204, "")
+
+
+def test_a_new_image_belongs_to_the_caller() -> None:
+    fake = FakeBatch(FIXTURES / "accounts.yaml")
+    body = {"EcsImageId": "m-1", "Platform": "Linux"}
+    headers = sign("bob-key", "bob-secret", "POST", "/images", body)
+    created = Client(fake).post("/images", json=body, headers=headers).get_json()["Id"]
+    assert fake.images[created].owner_id == 654321
+
+
+def test_an_idempotent_token_is_its_accounts_own() -> None:
+    fake = FakeBatch(FIXTURES / "accounts.yaml")
+    ids = set()
+    for key in ("alice", "bob"):
+        body = {"EcsImageId": f"m-{key}", "Platform": "Linux"}
+        target = "/images?IdempotentToken=t"
+        headers = sign(f"{key}-key", f"{key}-secret", "POST", target, body)
+        ids.add(Client(fake).post(target, json=body, headers=headers).get_json()["Id"])
+    assert len(ids) == 2
+
+
+def test_two_accounts_of_an_owner_see_the_same() -> None:
+    fake = FakeBatch(Image(id="img-a", owner_id=7), accounts=[Account("a", "1", 7), Account("b", "2", 7)])
+    for key, secret in (("a", "1"), ("b", "2")):
+        listed = get(fake, sign(key, secret, "GET", "/images")).get_json()["Items"]
+        assert [item["Id"] for item in listed] == ["img-a"]
+
+
+def test_without_accounts_every_self_image_is_seen_and_nothing_need_be_signed() -> None:
+    fake = FakeBatch(Image(id="img-a", owner_id=7), Image(id="img-b", owner_id=8))
+    assert [item["Id"] for item in get(fake, {}).get_json()["Items"]] == ["img-a", "img-b"]
+
+
+def test_a_scripted_error_comes_before_the_signature(fake: FakeBatch) -> None:
+    fake.on("ListImages").fail("Throttling")
+    assert code(get(fake, {})) == (400, "Throttling")
+
+
+def test_secrets_and_signatures_are_nowhere_to_be_read(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    fake = FakeBatch(accounts=[Account(KEY, SECRET)], clock=lambda: NOW, on_call=print)
+    told = [
+        json.dumps(get(fake, headers).json) for headers in (acs(), acs(secret="wrong"), acs3(), acs3(secret="wrong"))
+    ]
+    signatures = [acs()["Authorization"].rpartition(":")[2], acs3()["Authorization"].rpartition("=")[2]]
+    everything = [*told, repr(fake), repr(fake.calls), *map(repr, fake.calls), *map(repr, fake.world.accounts.values())]
+    everything += [*capfd.readouterr(), caplog.text, str([list(call.headers) for call in fake.calls])]
+    for text in everything:
+        assert SECRET not in text
+        assert not [signature for signature in signatures if signature in text]
+    assert {call.access_key_id for call in fake.calls} == {KEY}
+
+
+_text = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=60)
+
+
+@given(
+    st.one_of(
+        _text,
+        _text.map(lambda text: f"acs {text}"),
+        st.tuples(_text, _text).map(lambda pair: f"acs {KEY}:{pair[0]}{pair[1]}"),
+        st.tuples(_text, _text).map(
+            lambda pair: f"ACS3-HMAC-SHA256 Credential={KEY},SignedHeaders={pair[0]},Signature={pair[1]}"
+        ),
+    ),
+    _text,
+    _text,
+    _text,
+)
+def test_no_header_of_a_signature_gets_a_500(authorization: str, date: str, newer_date: str, nonce: str) -> None:
+    fake = FakeBatch(accounts=[Account(KEY, SECRET)], clock=lambda: NOW)
+    for headers in (
+        {"Date": date},
+        {"Date": format_datetime(NOW, usegmt=True)},
+        {"x-acs-date": newer_date, "x-acs-content-sha256": date},
+        {"x-acs-date": "2018-11-06T08:30:40Z", "x-acs-content-sha256": hashlib.sha256(b"").hexdigest()},
+    ):
+        asked = headers | {"Authorization": authorization, "x-acs-signature-nonce": nonce}
+        assert 400 <= get(fake, asked).status_code < 500
