@@ -59,7 +59,7 @@ _OPTIONAL_ARGUMENTS = {"Message": "", "StringToSign": ""}
 def nearest(seen: str, allowed: Iterable[str]) -> str:
     """Return `; did you mean '...'?` for the allowed spelling nearest to the one seen, or nothing if none is near."""
     spellings = {name.lower(): name for name in allowed}
-    near = get_close_matches(seen.lower(), spellings, n=1)
+    near = get_close_matches(seen.lower(), spellings, n=1, cutoff=0.7)
     return f"; did you mean {spellings[near[0]]!r}?" if near else ""
 
 
@@ -119,6 +119,14 @@ class FixtureError(Exception):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+
+class FieldError(ValueError):
+    """A value that a field of a record can't have. `field` is its name on the wire."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class ServerError(Exception):

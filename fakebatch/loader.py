@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET
 
 from .description import Description
-from .errors import FixtureError, Problem, nearest
+from .errors import FieldError, FixtureError, Problem, nearest
 from .fixture_file import FixtureFile, ImageEntry, StepEntry
 from .model import Account, Image
 from .script import Step
@@ -94,7 +94,11 @@ class _Loading:
 
     def read(self, path: Path, included: _Place | None = None) -> None:
         """Read a file and, before it, those that it includes."""
-        resolved = path.resolve()
+        try:
+            resolved = path.resolve()
+        except (OSError, ValueError, RuntimeError) as error:  # no path at all, or a loop of links
+            self._report(path, included, f"it can't be read: {error}")
+            return
         if resolved in self.open:
             chain = " -> ".join(_shown(open_path) for open_path in [*self.open[self.open.index(resolved) :], resolved])
             self._report(path, included, f"the files include each other: {chain}")
@@ -126,14 +130,15 @@ class _Loading:
         refused = ""
         try:
             content = msgspec.convert(document.data, FixtureFile)
-            if not document.flawed:
+            refused = document.flaw
+            if not refused:
                 return {name: enumerate(getattr(content, name)) for name in _SECTIONS} | {
                     "expect": [(0, content.expect)]
                 }
         except msgspec.ValidationError as error:
             refused = str(error)
         found = [Problem(document.name, *f.position, _where(f.keys), f.message) for f in check(document, FixtureFile)]
-        self.problems += found or [Problem(document.name, 0, 0, "", refused or "a key is there twice")]
+        self.problems += found or [Problem(document.name, 0, 0, "", refused)]
         # What is as declared is gone on with, to find what else is wrong.
         data = document.data if isinstance(document.data, dict) else {}
         return {name: _sound_items(data.get(name), declared) for name, declared in _SECTIONS.items()} | {"expect": []}
@@ -177,9 +182,8 @@ class _Loading:
         try:
             for number in range(1 if entry.repeat is UNSET else entry.repeat):
                 yield Image(**constant, **{name: text.format(n=number) for name, text in texts.items()})
-        except ValueError as error:
-            field = "CreationTime" if "time" in str(error) else "OwnerId"
-            self.problems.append(place.inside(field).problem(str(error)))
+        except FieldError as error:
+            self.problems.append(place.inside(error.field).problem(str(error)))
 
     def _take_step(self, entry: StepEntry, place: _Place) -> None:
         line = find(place.document, place.keys)[0]
@@ -209,7 +213,7 @@ class _Loading:
         for index, image in enumerate(entry.add):
             step.add(*self._expand(image, place.inside("add", index)))
         step.remove(*entry.remove)
-        if not step.effective:
+        if not step.effective and not entry.add:
             message = "the step does nothing; give it fail, delay, drop, reply, add or remove"
             self.problems.append(place.problem(message))
         self.script.append(step)
@@ -276,26 +280,31 @@ def _fail(step: Step, arguments: dict[str, str | int]) -> None:
 
 def _placeholder_problems(texts: dict[str, str], place: _Place) -> Iterator[Problem]:
     """Yield what is wrong with the placeholders of an entry that is repeated; `texts` are those that hold any."""
-    encoded = dict(zip(Image.__struct_fields__, Image.__struct_encode_fields__, strict=True))
-    numbered = set()
     for name, text in texts.items():
-        where = place.inside(encoded[name])
-        try:
-            for _, placeholder, width, conversion in Formatter().parse(text):
-                if placeholder is None:
-                    continue
-                if placeholder != "n" or conversion:
-                    yield where.problem(
-                        f"unknown placeholder {{{placeholder}}}; the only one is {{n}} (a brace itself is {{{{ or }}}})"
-                    )
-                elif not _PLACEHOLDER_FORMAT.fullmatch(width or ""):
-                    yield where.problem(f"unknown format {{n:{width}}}; write {{n}}, or {{n:04}} for four digits")
-                else:
-                    numbered.add(name)
-        except ValueError as error:
-            yield where.problem(f"{text!r} has a stray brace ({error}); a brace itself is {{{{ or }}}}")
-    if "id" not in numbered:
+        problem = _placeholder_problem(text)
+        if problem:
+            encoded = Image.__struct_encode_fields__[Image.__struct_fields__.index(name)]
+            yield place.inside(encoded).problem(problem)
+    if "n" not in _placeholders(texts.get("id", "")):
         yield place.inside("Id").problem("a repeated image needs {n} in its Id, or all would have the same")
+
+
+def _placeholder_problem(text: str) -> str:
+    try:
+        for _, placeholder, form, conversion in Formatter().parse(text):
+            if placeholder is not None and (placeholder != "n" or conversion):
+                return f"unknown placeholder {{{placeholder}}}; the only one is {{n}} (a brace itself is {{{{ or }}}})"
+            if not _PLACEHOLDER_FORMAT.fullmatch(form or ""):
+                return f"unknown format {{n:{form}}}; write {{n}}, or {{n:04}} for four digits"
+    except ValueError as error:
+        return f"{text!r} has a stray brace ({error}); a brace itself is {{{{ or }}}}"
+    return ""
+
+
+def _placeholders(text: str) -> set[str | None]:
+    with suppress(ValueError):
+        return {placeholder for _, placeholder, _, _ in Formatter().parse(text)}
+    return {"n"}  # a stray brace is a problem of its own
 
 
 class _UnreadableError(Exception):

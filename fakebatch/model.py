@@ -11,6 +11,8 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta
 
+from .errors import FieldError
+
 Platform = Literal["Linux", "Windows"]
 ImageType = Literal["System", "Self"]
 
@@ -77,23 +79,27 @@ class Image(msgspec.Struct, frozen=True, rename="pascal", gc=False):
     def __post_init__(self) -> None:
         fix = msgspec.structs.force_setattr
         if not self.id:
-            raise ValueError("an Id must not be empty")
+            raise FieldError("Id", "an Id must not be empty")
         if not self.name:
             fix(self, "name", self.id)
         if self.type == "System" and self.owner_id:
             if self.owner_id != EXAMPLE_OWNER:
-                raise ValueError(f"a System image belongs to OwnerId 0, not {self.owner_id}; leave OwnerId out")
+                message = f"a System image belongs to OwnerId 0, not {self.owner_id}; leave OwnerId out"
+                raise FieldError("OwnerId", message)
             fix(self, "owner_id", 0)
-        moment = parse_time(self.creation_time)
-        if not _WIRE_TIME.fullmatch(self.creation_time):
-            fix(self, "creation_time", format_time(moment))
+        try:
+            moment = parse_time(self.creation_time)
+            if not _WIRE_TIME.fullmatch(self.creation_time):
+                fix(self, "creation_time", format_time(moment))
+        except ValueError as error:
+            raise FieldError("CreationTime", str(error)) from None
 
 
 class Account(msgspec.Struct, frozen=True, rename="pascal", forbid_unknown_fields=True):
     """Someone who signs requests. The secret is left out of its repr."""
 
     access_key_id: Annotated[str, Meta(min_length=1, description="The public half of the key.")]
-    access_key_secret: Annotated[str, Meta(min_length=1, description="The half that signs.")]
+    access_key_secret: Annotated[str, Meta(min_length=1, description="The half that signs.", extra={"secret": True})]
     owner_id: Annotated[
         int, Meta(ge=1, le=LARGEST_OWNER, description="The account number that its images carry as OwnerId.")
     ] = EXAMPLE_OWNER

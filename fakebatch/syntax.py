@@ -57,13 +57,13 @@ class _Loader(_BaseLoader):  # type: ignore[misc]
 class Document:
     """A parsed text: its plain `data` (None if the text is empty), and its nodes.
 
-    `flawed`: something is wrong that the data does not show, such as a duplicate key.
+    `flaw`: what is wrong that the data does not show, such as a duplicate key; empty if nothing is.
     """
 
     def __init__(self, name: str, text: str, *, is_json: bool) -> None:
         """Parse a text. Raises DocumentError."""
         self.name = name
-        self.flawed = False
+        self.flaw = ""
         self.data: Any = None
         self._loader = _Loader(text)
         self._root: Node | None = None
@@ -76,7 +76,8 @@ class Document:
     def _parse_json(self, text: str) -> None:
         def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             unique = dict(pairs)
-            self.flawed |= len(unique) < len(pairs)
+            if len(unique) < len(pairs):
+                self.flaw = "a key is there twice"
             return unique
 
         try:
@@ -140,27 +141,38 @@ class Document:
             return self._mapping(node)
         if isinstance(node, SequenceNode):
             return [self._plain(item) for item in node.value]
-        return self.value(node)
+        return self._scalar(node)
+
+    def _scalar(self, node: Node) -> Any:
+        try:
+            return self.value(node)
+        except (yaml.YAMLError, ValueError, TypeError) as error:
+            self.flaw = str(error)
+            return None
+
+    def _timestamp(self, node: Node) -> str:
+        """Return a timestamp as the service writes it, or one that names no moment as it stands there."""
+        try:
+            moment: date = self.value(node)
+            return format_time(moment if isinstance(moment, datetime) else datetime.combine(moment, time()))
+        except ValueError:
+            return str(node.value)
 
     def _mapping(self, node: MappingNode) -> dict[str, Any]:
         mapping: dict[str, Any] = {}
         for key, value in pairs(node):
             name = key.value
             if not isinstance(key, ScalarNode) or name in mapping:
-                self.flawed = True
+                self.flaw = "a key is there twice, or is no text"
             elif value.tag == TIMESTAMP and name == "CreationTime":
-                mapping[name] = timestamp(self.value(value))
+                mapping[name] = self._timestamp(value)
             elif name == "expect" and node is self._root:
-                mapping[name] = self.value(value)
-                self.flawed |= any(repeated_keys(value))
+                mapping[name] = self._scalar(value)
+                if any(repeated_keys(value)):
+                    self.flaw = "a key is there twice"
             else:
                 mapping[name] = self._plain(value)
         return mapping
-
-
-def timestamp(moment: date) -> str:
-    """Return a YAML timestamp as the service writes it."""
-    return format_time(moment if isinstance(moment, datetime) else datetime.combine(moment, time()))
 
 
 def position_of(node: Node | None) -> Position:

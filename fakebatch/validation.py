@@ -62,6 +62,11 @@ class _Checker:
         self._document = document
 
     def check(self, node: Any, declared: Any, keys: Keys) -> Iterator[Finding]:
+        if isinstance(declared, inspect.Metadata) and (declared.extra or {}).get("secret"):
+            # What was written in the place of a secret may be the secret.
+            for finding in self.check(node, declared.type, keys):
+                yield finding._replace(message="expected a text, not empty; write it in quotes")
+            return
         declared = _bare(declared)
         if isinstance(declared, inspect.AnyType):
             yield from self._check_free(node, keys)
@@ -162,6 +167,7 @@ class _Checker:
             numbers = any(isinstance(option, inspect.IntType | inspect.FloatType) for option in expected)
             if value is None:
                 seen = "nothing"
+                advice = '; leave the key out, or write ""' if texts else ""
             elif isinstance(value, str):
                 seen = f"the text {value!r}"
                 if numbers and value.strip().lstrip("-").isdigit():

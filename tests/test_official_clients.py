@@ -67,7 +67,7 @@ def through_the_sdk(fake: FakeBatch, secret: str) -> Images:
 
 
 def through_requests(ask: Callable[..., Any]) -> Images:
-    """Return the operations through a generic client: a function from method, path, query and body to what is answered."""
+    """Return the operations through a generic client: a function from method, path, query and body to an answer."""
 
     def ids(marker: str, count: int) -> tuple[list[str], str]:
         page = ask("GET", "/images", {"Marker": marker, "MaxItemCount": str(count)})
@@ -168,12 +168,13 @@ def test_it_gets_creates_and_deletes(fake: FakeBatch, through: Through) -> None:
 @each_client
 def test_it_sees_what_it_did_wrong(fake: FakeBatch, through: Through) -> None:
     images = through(fake, SECRET)
-    for wrong, status, code in (
+    mistakes: list[tuple[Callable[[], object], int, str]] = [
         (lambda: images.name("img-nope"), 404, "InvalidResource.NotFound"),
         (lambda: images.delete("img-nope"), 404, "InvalidResource.NotFound"),
         (lambda: images.ids("", 101), 400, "InvalidMaxItemCount"),
         (lambda: images.create({"EcsImageId": "m-1", "Platform": "linux"}), 400, "InvalidPlatform"),
-    ):
+    ]
+    for wrong, status, code in mistakes:
         with pytest.raises(RefusedError) as caught:
             wrong()
         assert (caught.value.status, caught.value.code) == (status, code)
@@ -189,12 +190,13 @@ def test_without_accounts_any_secret_will_do(through: Through) -> None:
 def test_a_wrong_secret_is_refused_with_the_string_to_sign(through: Through) -> None:
     with FakeBatch(accounts=[Account(KEY, SECRET)]) as fake:
         images = through(fake, "wrong")
-        for ask in (
+        requests: list[Callable[[], object]] = [
             lambda: images.ids("", 7),
             lambda: images.name("img-centos"),
             lambda: images.create({"EcsImageId": "m-1", "Platform": "Linux"}),
             lambda: images.delete("img-23jkhds"),
-        ):
+        ]
+        for ask in requests:
             with pytest.raises(RefusedError) as caught:
                 ask()
             assert (caught.value.status, caught.value.code) == (400, "SignatureDoesNotMatch")
