@@ -4,7 +4,8 @@ resetting.
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -22,6 +23,8 @@ from .world import Clock, World, utc_now
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    from .redirect import Target
 
 DEFAULT_CATALOGUE = Path(__file__).with_name("default.yaml")
 """The images that the service's reference prints. [doc]"""
@@ -78,11 +81,13 @@ class FakeBatch:
         clock: Clock = utc_now,
         host: str = "127.0.0.1",
         port: int = 0,
+        tls: bool = False,
         on_call: Callable[[Call], None] | None = None,
     ) -> None:
-        self._clock = clock
-        self._address = (host, port)
-        self._server: Server | None = None
+        self._host, self._port, self._tls = host, port, tls
+        # By whether they speak TLS. The one that was not asked for is started when a redirect needs it.
+        self._servers: dict[bool, Server] = {}
+        self._starting = threading.Lock()
         self._stopping = threading.Event()
         self.world = World(describe(fixtures or [DEFAULT_CATALOGUE], accounts), clock)
         self._app = App(self.world, on_call, self._stopping.wait)
@@ -94,18 +99,30 @@ class FakeBatch:
 
     def start(self) -> Self:
         """Listen, and answer from now on. Raises ServerError if the port is taken."""
-        if self._server is None:
-            self._stopping.clear()
-            self._server = Server(self._app, *self._address)
+        self._stopping.clear()
+        self._serve(tls=self._tls, port=self._port)
         return self
+
+    def _serve(self, *, tls: bool, port: int = 0) -> Server:
+        """Return the server that speaks TLS or the one that does not, started if it is not yet."""
+        with self._starting:
+            if tls not in self._servers:
+                context = None
+                if tls:
+                    from .tls import server_context
+
+                    context = server_context()
+                self._servers[tls] = Server(self._app, self._host, port, context)
+            return self._servers[tls]
 
     def stop(self) -> None:
         """Stop, within milliseconds: connections are dropped, delayed answers are never sent. It can be started
         again.
         """
-        if self._server:
-            self._server.stop()
-            self._server = None
+        with self._starting:
+            servers, self._servers = self._servers, {}
+        for server in servers.values():
+            server.stop()
         self._stopping.set()  # behind it, or an answer that is delayed would be sent after all
 
     def __enter__(self) -> Self:
@@ -121,9 +138,10 @@ class FakeBatch:
         return self._app(environ, start_response)
 
     def _running(self) -> Server:
-        if self._server is None:
-            raise ServerError("this fake is not started; use it in a with statement, or call start()")
-        return self._server
+        try:
+            return self._servers[self._tls]
+        except KeyError:
+            raise ServerError("this fake is not started; use it in a with statement, or call start()") from None
 
     @property
     def host(self) -> str:
@@ -137,9 +155,62 @@ class FakeBatch:
 
     @property
     def url(self) -> str:
-        """Where it is: `http://127.0.0.1:49152`."""
+        """Where it is: `http://127.0.0.1:49152`, or `https://...` with TLS."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
+
+    @property
+    def ca_bundle(self) -> str:
+        """The path of a PEM file with the certificate that vouches for the fake: for `verify=` and the like.
+
+        Raises ServerError, saying what to install, where the extra `fakebatch[tls]` is missing.
+        """
+        from .tls import ca_bundle
+
+        return ca_bundle()
+
+    @contextmanager
+    def redirect(self) -> Iterator[Self]:
+        """Lead the service's host names to this fake, in this process, while the `with` statement runs.
+
+        `batchcompute.{region}.aliyuncs.com` and `batchcompute-vpc.{region}.aliyuncs.com`, of any region, on port 80
+        and, with the extra `fakebatch[tls]`, on port 443, with certificates that clients trust meanwhile. It works for
+        what resolves and connects through the standard library, in any thread. Raises ServerError if the fake is not
+        started, and RuntimeError inside of another fake's redirect.
+        """
+        from .redirect import Redirect
+
+        with Redirect(self._target()):
+            yield self
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables with which a child Python process is redirected as well, to be merged into its
+        environment.
+
+        They hold while this fake runs. Raises ServerError if it is not started.
+        """
+        from .redirect import ENVIRONMENT_VARIABLE
+
+        target = self._target()
+        try:
+            tls = (str(target.tls_port()), target.ca_bundle())
+        except ServerError:  # without the extra; the child says so if it connects to port 443
+            tls = ("", "")
+        folders = [str(Path(__file__).with_name("child")), os.environ.get("PYTHONPATH", "")]
+        return {
+            ENVIRONMENT_VARIABLE: "\t".join((target.host, str(target.port), *tls)),
+            "PYTHONPATH": os.pathsep.join(filter(None, folders)),
+        }
+
+    def _target(self) -> "Target":
+        from .redirect import Target
+        from .tls import ca_bundle
+
+        self._running()
+        return Target(self._host, self._serve(tls=False).port, self._tls_port, ca_bundle)
+
+    def _tls_port(self) -> int:
+        return self._serve(tls=True).port
 
     @property
     def images(self) -> Images:
@@ -191,12 +262,13 @@ class FakeBatch:
         account = next(iter(self.world.accounts.values()), Account("any-id", "any-secret"))
         key_id = account.access_key_id if access_key_id is None else access_key_id
         secret = account.access_key_secret if access_key_secret is None else access_key_secret
-        return client(self.host, self.port, key_id, secret, **options)
+        ca = self.ca_bundle if self._tls else None
+        return client(self.host, self.port, key_id, secret, ca, **options)
 
     def reset(self) -> None:
         """Return to the fixtures: images, script, calls, and everything else that requests have left behind."""
         self.world.reset()
 
     def __repr__(self) -> str:
-        where = self.url if self._server else "not started"
+        where = self.url if self._servers else "not started"
         return f"<FakeBatch {where}, {len(self.images)} images>"

@@ -168,6 +168,13 @@ def fakebatch_client(fakebatch: "FakeBatch") -> Any:
         pytest.skip(str(error))
 
 
+@pytest.fixture
+def fakebatch_redirect(fakebatch: "FakeBatch") -> Iterator["FakeBatch"]:
+    """`fakebatch`, to which the service's own host names lead during the test."""
+    with fakebatch.redirect():
+        yield fakebatch
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Fail a strict test that leaves a step of the script unused."""
