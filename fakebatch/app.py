@@ -10,7 +10,9 @@ import traceback
 import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from http import HTTPStatus
+from random import getrandbits
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote
@@ -49,6 +51,8 @@ _HEADERS = (
 _RULES = Map([Rule(route.path, methods=[route.method], endpoint=route) for route in ROUTES], merge_slashes=False).bind(
     ""
 )
+_HEADER_PREFIXES = ("HTTP_", "CONTENT_")
+"""How WSGI's names of headers begin."""
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _encode = msgspec.json.Encoder().encode
 
@@ -60,7 +64,7 @@ def error_body(error: ApiError) -> bytes:
 
 def response_headers(request_id: str, body: bytes | None) -> list[tuple[str, str]]:
     """Return the headers with which the service answers. A body of None is none at all, as in a 204."""
-    headers = [("Date", http_date()), *_HEADERS, ("x-acs-request-id", request_id)]
+    headers = [("Date", _date(int(time.time()))), *_HEADERS, ("x-acs-request-id", request_id)]
     if body is not None:
         headers.insert(1, ("Content-Length", str(len(body))))
     if body:
@@ -68,9 +72,14 @@ def response_headers(request_id: str, body: bytes | None) -> list[tuple[str, str
     return headers
 
 
+@lru_cache(maxsize=1)
+def _date(moment: int) -> str:
+    return http_date(moment)
+
+
 def new_request_id() -> str:
     """Return a request id: an upper-case UUID. [doc]"""
-    return str(uuid.uuid4()).upper()
+    return str(uuid.UUID(int=getrandbits(128), version=4)).upper()  # unique is all that it has to be
 
 
 class App:
@@ -108,7 +117,11 @@ class _Exchange:
         # The world and its epoch as they are now: a test that began meanwhile does not see this call.
         self.world = world
         self.epoch = world.epoch
-        self.request = Request(environ)
+        self.environ = environ
+        self.method: str = environ["REQUEST_METHOD"]
+        # WSGI has the bytes of the path and of the query as Latin-1.
+        self.path: str = environ.get("PATH_INFO", "").encode("latin-1").decode(errors="replace")
+        self.query: str = environ.get("QUERY_STRING", "")
         self.request_id = new_request_id()
         self.route: Route | None = None
         self.data = b""
@@ -137,28 +150,17 @@ class _Exchange:
         self.body = error_body(error)
 
     def _perform(self, sleep: Callable[[float], object]) -> None:
-        request, world = self.request, self.world
-        self.parameters = query = _parse_query(request.query_string)
+        world = self.world
+        self.parameters = query = _parse_query(self.query)
         body, body_problem = self._body()
-        if request.method == "OPTIONS":
+        if self.method == "OPTIONS":
             self.status, self.body = 200, b""
             return
         self.route, image_id = self._match()
-        self.parameters = {**query, **body}
+        self.parameters = {**query, **body} if body else query
 
         self.steps = world.interfere(self.route.operation, self.parameters) if world.script else []
-        for step in self.steps:
-            if step.seconds:
-                sleep(step.seconds)
-        outcome = next((step for step in self.steps if step.outcome), None)
-        if outcome and outcome.error:
-            raise outcome.error
-        if outcome and outcome.replied:
-            self.reply = outcome.replied
-            self.status, self.body = outcome.replied.status, outcome.replied.body
-            return
-        self.dropped = outcome.dropped if outcome else None
-        if self.dropped == "before":
+        if self.steps and self._interrupted(sleep):
             return
 
         self._check_version()
@@ -171,31 +173,45 @@ class _Exchange:
         if isinstance(result, Page):
             self.items = len(result.items)
 
+    def _interrupted(self, sleep: Callable[[float], object]) -> bool:
+        """Do what the steps say, and tell whether that is all: then the operation is not carried out."""
+        for step in self.steps:
+            if step.seconds:
+                sleep(step.seconds)
+        outcome = next((step for step in self.steps if step.outcome), None)
+        if outcome and outcome.error:
+            raise outcome.error
+        if outcome and outcome.replied:
+            self.reply = outcome.replied
+            self.status, self.body = outcome.replied.status, outcome.replied.body
+            return True
+        self.dropped = outcome.dropped if outcome else None
+        return self.dropped == "before"
+
     def _match(self) -> tuple[Route, str]:
         try:
-            route, arguments = _RULES.match(self.request.path, self.request.method)
+            route, arguments = _RULES.match(self.path, self.method)
         except MethodNotAllowed:
             raise ApiError("MethodNotAllowed") from None
         except HTTPException:
             raise ApiError("InvalidUrlPattern") from None
-        if (
-            self.request.method != route.method
-        ):  # werkzeug lets HEAD pass for GET; the service has no such method [choice]
+        # werkzeug lets HEAD pass for GET; the service has no such method. [choice]
+        if self.method != route.method:
             raise ApiError("MethodNotAllowed")
         return route, arguments.get("id", "")
 
     def _check_version(self) -> None:
-        if self.request.headers.get("x-acs-version", API_VERSION) != API_VERSION:
+        if self.environ.get("HTTP_X_ACS_VERSION", API_VERSION) != API_VERSION:
             raise ApiError("InvalidVersion.NotFound")
 
     def _read_body(self) -> bytes:
-        """Return the body as sent. One that is too large, incomplete or badly framed is an `InvalidHttpBody`.
-        [choice]
-        """
-        request = self.request
-        length = request.headers.get("Content-Length", "")
+        """Return the body as sent. It is `InvalidHttpBody` if it is too large, incomplete or badly framed. [choice]"""
+        length = self.environ.get("CONTENT_LENGTH", "")
+        if length in ("", "0") and not self.environ.get("wsgi.input_terminated"):
+            return b""
         if length and not (length.isascii() and length.isdigit()):
             raise ApiError("InvalidHttpBody", Message="The header Content-Length must be a number.")
+        request = Request(self.environ)
         request.max_content_length = MOST_BODY_BYTES
         try:
             return request.get_data()
@@ -205,19 +221,17 @@ class _Exchange:
             raise ApiError("InvalidHttpBody", Message="It ended before its announced length.") from None
 
     def _body(self) -> tuple[Mapping[str, Any], ApiError | None]:
-        """Return the parameters in the body, and what is wrong with it: for whoever gets as far as carrying out the
-        request.
-        """
+        """Return the parameters in the body, and what is wrong with it: that matters once it is to be carried out."""
         try:
             self.data = self._read_body()
             # Only a POST has parameters there; whatever a client sends with another method is ignored. [choice]
-            return (self._parse_body() if self.request.method == "POST" else {}), None
+            return (self._parse_body() if self.method == "POST" else {}), None
         except ApiError as error:
             return {}, error
 
     def _parse_body(self) -> Mapping[str, Any]:
         data = self.data
-        if self.request.headers.get("x-acs-compress-type", "").strip().lower() == "deflate":
+        if self.environ.get("HTTP_X_ACS_COMPRESS_TYPE", "").strip().lower() == "deflate":
             data = _inflate(data)
         try:
             body = msgspec.json.decode(data)
@@ -227,43 +241,35 @@ class _Exchange:
             raise ApiError("InvalidHttpBody", Message="Its type must be object.")
         return body
 
-    def _wire_target(self) -> tuple[str, str]:
-        """Return path and query as they were on the wire; not every WSGI server tells the path."""
-        environ = self.request.environ
-        path, _, query = environ.get("REQUEST_URI", "").partition("?")
-        if not path.startswith("/"):
-            path, query = quote(self.request.path, safe="/~!$&'()*+,;=:@"), environ.get("QUERY_STRING", "")
-        return path, query
-
     def _signed_request(self) -> signature.Request:
-        path, query = self._wire_target()
-        return signature.Request(self.request.method, path, query, self.request.headers, self.data)
+        """Return the request as it was on the wire; not every WSGI server tells how the path was."""
+        path = self.environ.get("REQUEST_URI", "").partition("?")[0]
+        if not path.startswith("/"):
+            path = quote(self.path, safe="/~!$&'()*+,;=:@")
+        return signature.Request(self.method, path, self.query, EnvironHeaders(self.environ), self.data)
 
     def record(self) -> Call:
         """Return the record of this exchange, and leave it in the world."""
-        request = self.request
-        headers = {
-            name: value for name, value in request.environ.items() if name.startswith(("HTTP_", "CONTENT_")) and value
-        }
-        if authorization := headers.get("HTTP_AUTHORIZATION"):
-            headers["HTTP_AUTHORIZATION"] = signature.redact(authorization)
-        if "HTTP_X_ACS_SECURITY_TOKEN" in headers:
-            headers["HTTP_X_ACS_SECURITY_TOKEN"] = "[redacted]"  # noqa: S105 - this is the lack of one
+        environ = {name: value for name, value in self.environ.items() if name.startswith(_HEADER_PREFIXES)}
+        key_id = ""
+        if "HTTP_AUTHORIZATION" in environ:
+            key_id, environ["HTTP_AUTHORIZATION"] = signature.redact(environ["HTTP_AUTHORIZATION"])
+        if "HTTP_X_ACS_SECURITY_TOKEN" in environ:
+            environ["HTTP_X_ACS_SECURITY_TOKEN"] = "[redacted]"  # noqa: S105 - this is the lack of one
         call = Call(
             operation=self.route and self.route.operation,
-            method=request.method,
-            path=request.path,
-            query=request.environ.get("QUERY_STRING", ""),
+            method=self.method,
+            path=self.path,
+            query=self.query,
             parameters=MappingProxyType(self.parameters),
-            headers=EnvironHeaders(headers),
+            environ=environ,
             body=self.data,
-            host=headers.get("HTTP_HOST", "").rpartition(":")[0] or headers.get("HTTP_HOST", ""),
             status=0 if self.dropped == "before" else self.status,
             code=self.code,
             items=self.items,
             request_id=self.request_id,
-            access_key_id=signature.claimed_key_id(request.headers) if authorization else "",
-            step=" | ".join(map(str, self.steps)),
+            access_key_id=key_id,
+            step=" | ".join(map(str, self.steps)) if self.steps else "",
             start=self.start,
             duration=time.perf_counter() - self.timer,
         )
@@ -295,9 +301,9 @@ def _half(body: bytes) -> Iterator[bytes]:
     raise ConnectionAbortedError("the script drops the connection during the response")
 
 
-def _parse_query(query: bytes) -> dict[str, str]:
+def _parse_query(query: str) -> dict[str, str]:
     """Return the parameters of a query. A bare key is an empty value [sdk]; of two the first counts [choice]."""
-    pairs = parse_qsl(query.decode(errors="replace"), keep_blank_values=True)
+    pairs = parse_qsl(query.encode("latin-1").decode(errors="replace"), keep_blank_values=True)
     return dict(reversed(pairs))
 
 

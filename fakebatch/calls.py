@@ -2,12 +2,14 @@
 about.
 """
 
+import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
-from werkzeug.datastructures import Headers
+import msgspec
+from werkzeug.datastructures import EnvironHeaders, Headers
 
 from .routing import check_operation
 
@@ -15,22 +17,23 @@ NEWEST = 10_000
 """How many calls are kept, so that a soak test does not eat memory."""
 
 
-class Call(NamedTuple):
-    """One request that the fake answered. Signatures and security tokens are redacted."""
+class Call(msgspec.Struct, frozen=True, gc=False):
+    """One request that the fake answered. Signatures and security tokens are redacted.
+
+    Ten thousand of them may be kept, so they are made to be nothing that the garbage collector has to look through.
+    """
 
     operation: str | None
-    """None if the request was none: no such path, no such method, not even HTTP."""
+    """None if the request was none: no such path, no such method."""
     method: str
     path: str
     query: str
     """The query string as sent."""
     parameters: Mapping[str, Any]
     """The query's parameters, decoded, and those of a JSON body."""
-    headers: Headers
-    """Looked up without regard to case."""
+    environ: Mapping[str, str]
+    """The headers, as WSGI names them."""
     body: bytes
-    host: str
-    """For which host it came, without the port: with a redirect, the service's own host name."""
     status: int
     """0 if the connection was dropped before the response."""
     code: str
@@ -46,6 +49,16 @@ class Call(NamedTuple):
     """When the request was read, in UTC."""
     duration: float
     """In seconds, from then to the response being ready."""
+
+    @property
+    def headers(self) -> Headers:
+        """The headers, looked up without regard to case. They can't be changed."""
+        return EnvironHeaders(dict(self.environ))
+
+    @property
+    def host(self) -> str:
+        """For which host the request came, without the port: in a redirect, the service's own host name."""
+        return re.sub(r":\d*$", "", self.environ.get("HTTP_HOST", ""))
 
     @property
     def target(self) -> str:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import astuple
 
 from .description import Description
 from .errors import FieldError, FixtureError, Problem, nearest
@@ -29,6 +30,7 @@ _by_id = attrgetter("id")
 _PLACEHOLDER_FORMAT = re.compile(r"\d{0,3}[dxX]?", re.ASCII)
 _TEXTS = ("id", "name", "description", "ecs_image_id", "creation_time")
 """The fields of an image in which `{n}` is replaced."""
+_IMAGE_FIELDS = len(Image.__struct_fields__)
 
 
 def load(*paths: str | os.PathLike[str]) -> Description:
@@ -164,26 +166,28 @@ class _Loading:
         for _, expect in sections["expect"]:
             self.expect = self.expect if expect is None else expect
 
-    def _expand(self, entry: ImageEntry, place: _Place) -> Iterator[Image]:
-        """Yield the images that an entry amounts to, and report what is wrong with it."""
-        if entry.repeat is UNSET:
-            if "{n" in entry.id:
-                message = f"{entry.id!r} has a placeholder but is not repeated; add repeat: 10, or as many as you want"
-                self.problems.append(place.inside("Id").problem(message))
-                return
-            texts = {}
-        else:
-            texts = {name: getattr(entry, name) for name in _TEXTS if re.search("[{}]", getattr(entry, name))}
-            problems = list(_placeholder_problems(texts, place))
-            if problems:
-                self.problems += problems
-                return
-        constant = {name: getattr(entry, name) for name in Image.__struct_fields__ if name not in texts}
+    def _expand(self, entry: ImageEntry, place: _Place) -> list[Image]:
+        """Return the images that an entry amounts to, and report what is wrong with it."""
         try:
-            for number in range(1 if entry.repeat is UNSET else entry.repeat):
-                yield Image(**constant, **{name: text.format(n=number) for name, text in texts.items()})
+            if entry.repeat is not UNSET:
+                return self._repeat(entry, entry.repeat, place)
+            if "{n" not in entry.id:
+                return [Image(*astuple(entry)[:_IMAGE_FIELDS])]
+            message = f"{entry.id!r} has a placeholder but is not repeated; add repeat: 10, or as many as you want"
+            self.problems.append(place.inside("Id").problem(message))
         except FieldError as error:
             self.problems.append(place.inside(error.field).problem(str(error)))
+        return []
+
+    def _repeat(self, entry: ImageEntry, count: int, place: _Place) -> list[Image]:
+        texts = {name: getattr(entry, name) for name in _TEXTS if re.search("[{}]", getattr(entry, name))}
+        problems = list(_placeholder_problems(texts, place))
+        self.problems += problems
+        constant = {name: getattr(entry, name) for name in Image.__struct_fields__ if name not in texts}
+        return [
+            Image(**constant, **{name: text.format(n=number) for name, text in texts.items()})
+            for number in range(0 if problems else count)
+        ]
 
     def _take_step(self, entry: StepEntry, place: _Place) -> None:
         line = find(place.document, place.keys)[0]

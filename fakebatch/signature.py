@@ -27,7 +27,6 @@ _ACS3 = re.compile(
     r"ACS3-HMAC-SHA256 Credential=(?P<key>[^,\s]+),\s*"
     r"SignedHeaders=(?P<headers>[^,\s]*),\s*Signature=(?P<signature>\S+)"
 )
-_SIGNATURE = re.compile(r"(?<=[:=])[^:=,\s]+=*$")
 
 
 class Request(NamedTuple):
@@ -40,19 +39,15 @@ class Request(NamedTuple):
     body: bytes
 
 
-def claimed_key_id(headers: Headers) -> str:
-    """Return the access key Id that a request claims to be signed with, empty if it claims none."""
-    authorization = headers.get("Authorization", "")
+def redact(authorization: str) -> tuple[str, str]:
+    """Return the access key Id that an Authorization header claims, or an empty one, and the header without its
+    secrets.
+    """
     found = _ACS.fullmatch(authorization) or _ACS3.fullmatch(authorization)
-    return found["key"] if found else ""
-
-
-def redact(authorization: str) -> str:
-    """Return an Authorization header without its signature."""
+    if found:
+        return found["key"], f"{authorization[: found.start('signature')]}[redacted]"
     scheme, _, rest = authorization.partition(" ")
-    if not (_ACS.fullmatch(authorization) or _ACS3.fullmatch(authorization)):
-        return f"{scheme} [redacted]" if rest else "[redacted]"
-    return _SIGNATURE.sub("[redacted]", authorization)
+    return "", f"{scheme} [redacted]" if rest else "[redacted]"
 
 
 def authenticate(world: World, request: Request) -> Account:

@@ -130,8 +130,12 @@ class Document:
         return data
 
     def value(self, node: Node) -> Any:
-        """Return a node's value as YAML means it."""
-        return self._loader.construct_object(node, deep=True)
+        """Return a node's value as YAML means it. Raises ValueError if it has none."""
+        try:
+            return self._loader.construct_object(node, deep=True)
+        except Exception as error:  # PyYAML lets out whatever its constructors stumble over, such as an IndexError
+            reason = getattr(error, "problem", None) or "it does not fit its tag"
+            raise ValueError(reason) from None
 
     def _plain(self, node: Node) -> Any:
         tag = node.tag
@@ -146,7 +150,7 @@ class Document:
     def _scalar(self, node: Node) -> Any:
         try:
             return self.value(node)
-        except (yaml.YAMLError, ValueError, TypeError) as error:
+        except ValueError as error:
             self.flaw = str(error)
             return None
 

@@ -7,7 +7,6 @@ the fields mean.
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import yaml
 from msgspec import inspect
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -127,8 +126,8 @@ class _Checker:
     def _check_free(self, node: Node, keys: Keys) -> Iterator[Finding]:
         try:
             self._document.value(node)
-        except (yaml.YAMLError, ValueError, TypeError) as error:
-            yield Finding(keys, position_of(node), f"can't be read: {getattr(error, 'problem', None) or error}")
+        except ValueError as error:
+            yield Finding(keys, position_of(node), f"can't be read: {error}")
 
     def _value(self, node: Node) -> Any:
         if not isinstance(node, ScalarNode):
@@ -137,7 +136,7 @@ class _Checker:
             return node.value
         try:
             return self._document.value(node)
-        except (yaml.YAMLError, ValueError):  # an unknown tag, or a number out of YAML's own bounds
+        except ValueError:
             return _Strange()
 
     def _fits(self, node: Node, declared: Any) -> bool:
