@@ -4,7 +4,7 @@
 Knows nothing of HTTP beyond the number of a status, and nothing of images.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from difflib import get_close_matches
 from string import Formatter
 from typing import NamedTuple
@@ -131,10 +131,3 @@ class FieldError(ValueError):
 
 class ServerError(Exception):
     """The server can't do what was asked: its port is taken, or it is not started."""
-
-
-def only(mapping: Mapping[str, object], *allowed: str) -> None:
-    """Raise ValueError if a mapping has a key other than the allowed ones."""
-    for key in mapping:
-        if key not in allowed:
-            raise ValueError(f"unknown key {key!r}{nearest(key, allowed) or '; known are ' + ', '.join(allowed)}")

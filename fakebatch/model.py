@@ -114,5 +114,6 @@ def check_image(image: Image) -> None:
         raise TypeError(f"expected an Image, got {image!r}")
     try:
         msgspec.convert(msgspec.to_builtins(image), Image)
-    except msgspec.ValidationError as error:
+        msgspec.json.encode(image)
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise TypeError(f"not a valid Image: {error}") from None

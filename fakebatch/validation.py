@@ -11,10 +11,26 @@ from msgspec import inspect
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from .errors import nearest
-from .syntax import Document, Position, pairs, position_of, repeated_keys
+from .syntax import (
+    LIST,
+    MAPPING,
+    MERGE,
+    TIMESTAMP,
+    Document,
+    DocumentError,
+    Position,
+    pairs,
+    position_of,
+    quoted,
+    short_tag,
+    shortened,
+)
 
 Keys = tuple[str | int, ...]
 """A place in the data: `("images", 3, "Platform")`."""
+
+_Text = inspect.StrType | inspect.LiteralType
+_Number = inspect.IntType | inspect.FloatType
 
 
 class Finding(NamedTuple):
@@ -26,13 +42,10 @@ class Finding(NamedTuple):
 
 
 def find(document: Document, keys: Keys) -> Position:
-    """Return where a place in the data stands in the text: at its value or, if it is not there, at what it would be in.
-
-    (0, 0) if the text has no nodes to tell.
+    """Return where a place in the data stands in the text: at its value or, if it is not there, at what it would be
+    in.
     """
     node = document.root
-    if node is None:
-        return (0, 0)
     for key in keys:
         if isinstance(node, SequenceNode) and isinstance(key, int):
             node = node.value[key]
@@ -46,14 +59,8 @@ def find(document: Document, keys: Keys) -> Position:
 
 def check(document: Document, declaration: type) -> Iterator[Finding]:
     """Yield everything in a document that is not as declared, in the order of the text."""
-    root = document.root
-    if root is not None:
-        for key, first in repeated_keys(root):
-            line, column = position_of(first)
-            yield Finding(
-                (), position_of(key), f"the key {key.value!r} is there already, at {line}:{column}; remove one of them"
-            )
-        yield from _Checker(document).check(root, inspect.type_info(declaration), ())
+    if document.root is not None:
+        yield from _Checker(document).check(document.root, inspect.type_info(declaration), ())
 
 
 class _Checker:
@@ -61,136 +68,152 @@ class _Checker:
         self._document = document
 
     def check(self, node: Any, declared: Any, keys: Keys) -> Iterator[Finding]:
-        if isinstance(declared, inspect.Metadata) and (declared.extra or {}).get("secret"):
-            # What was written in the place of a secret may be the secret.
-            for finding in self.check(node, declared.type, keys):
-                yield finding._replace(message="expected a text, not empty; write it in quotes")
-            return
+        secret = isinstance(declared, inspect.Metadata) and (declared.extra or {}).get("secret")
         declared = _bare(declared)
         if isinstance(declared, inspect.AnyType):
             yield from self._check_free(node, keys)
-        elif isinstance(declared, inspect.UnionType):
-            options = [_bare(option) for option in declared.types]
-            fitting = [option for option in options if self._fits(node, option)]
-            if fitting:
-                yield from self.check(node, fitting[0], keys)
-            else:
-                yield self._wrong_kind(node, keys, [o for o in options if not isinstance(o, inspect.CustomType)])
-        elif not self._fits(node, declared):
-            yield self._wrong_kind(node, keys, [declared])
-        elif isinstance(declared, inspect.StructType):
-            yield from self._check_struct(node, declared, keys)
-        elif isinstance(declared, inspect.DictType):
+            return
+        options = list(map(_bare, declared.types)) if isinstance(declared, inspect.UnionType) else [declared]
+        options = [option for option in options if not isinstance(option, inspect.CustomType)]  # UNSET
+        fitting, message, position = None, "", position_of(node)
+        try:
+            fitting = next((option for option in options if self._fits(node, option)), None)
+            if fitting is None:
+                message = self._wrong_kind(node, options)
+        except DocumentError as error:
+            message, position = error.message, error.position
+        if message:
+            # What was written in the place of a secret may be the secret.
+            shown = f"expected {_kinds(options)}; write it in quotes" if secret else message
+            yield Finding(keys, position, shown)
+        elif isinstance(fitting, inspect.StructType):
+            yield from self._check_struct(node, fitting, keys)
+        elif isinstance(fitting, inspect.DictType):
+            yield from self._check_keys(node, keys)
             for key, value in pairs(node):
-                yield from self.check(value, declared.value_type, (*keys, key.value))
-        elif isinstance(declared, inspect.ListType):
+                if isinstance(key, ScalarNode):
+                    yield from self.check(value, fitting.value_type, (*keys, key.value))
+        elif isinstance(fitting, inspect.ListType):
             for index, item in enumerate(node.value):
-                yield from self.check(item, declared.item_type, (*keys, index))
-        else:
-            yield from self._check_value(node, declared, keys)
+                yield from self.check(item, fitting.item_type, (*keys, index))
+        elif wrong := self._wrong_value(node, fitting):
+            yield Finding(keys, position, wrong)
+
+    def _check_keys(self, node: MappingNode, keys: Keys) -> Iterator[Finding]:
+        first: dict[str, Node] = {}
+        for key, _ in node.value:
+            if not isinstance(key, ScalarNode):
+                yield Finding(keys, position_of(key), "a key must be a text")
+            elif key.tag != MERGE and key is not first.setdefault(key.value, key):
+                yield _repeated((*keys, key.value), key, first[key.value])
 
     def _check_struct(self, node: MappingNode, declared: inspect.StructType, keys: Keys) -> Iterator[Finding]:
         fields = {field.encode_name: field for field in declared.fields}
+        yield from self._check_keys(node, keys)
         present = set()
         for key, value in pairs(node):
             name = key.value
-            if not isinstance(key, ScalarNode):
-                yield Finding(keys, position_of(key), "a key must be a text")
-            elif name not in fields:
-                allowed = nearest(name, fields) or f"; known are {', '.join(fields)}"
-                yield Finding((*keys, name), position_of(key), f"unknown key {name!r}{allowed}")
-            elif name not in present:
-                present.add(name)
+            if not isinstance(key, ScalarNode) or name in present:
+                continue
+            present.add(name)
+            if name in fields:
                 yield from self.check(value, fields[name].type, (*keys, name))
+            else:
+                allowed = nearest(name, fields) or f"; known are {', '.join(fields)}"
+                yield Finding((*keys, name), position_of(key), f"unknown key {quoted(name)}{allowed}")
         for name, field in fields.items():
             if field.required and name not in present:
                 yield Finding(keys, position_of(node), f"{name} is missing")
 
-    def _check_value(self, node: Node, declared: Any, keys: Keys) -> Iterator[Finding]:
-        value = self._value(node)
-        message = ""
-        if isinstance(declared, inspect.LiteralType):
-            if value not in declared.values:
-                allowed = ", ".join(map(repr, declared.values))
-                message = f"{value!r} is not one of {allowed}{nearest(str(value), map(str, declared.values))}"
-        elif isinstance(declared, inspect.StrType):
-            if declared.min_length and not value:
-                message = "must not be empty"
-        elif isinstance(declared, inspect.IntType | inspect.FloatType):
-            low, high = declared.ge, declared.le if declared.le is not None else declared.lt
-            if (low is not None and value < low) or (high is not None and not value <= high):
-                message = f"{value} is out of range; it must be from {low} to {high}"
-        if message:
-            yield Finding(keys, position_of(node), message)
-
     def _check_free(self, node: Node, keys: Keys) -> Iterator[Finding]:
+        """Check data of no declared type. What can't be read is said of the innermost part that can't be."""
         try:
             self._document.value(node)
-        except ValueError as error:
-            yield Finding(keys, position_of(node), f"can't be read: {error}")
-
-    def _value(self, node: Node) -> Any:
-        if not isinstance(node, ScalarNode):
-            return node.value
-        if node.tag.endswith((":str", ":timestamp")):
-            return node.value
-        try:
-            return self._document.value(node)
-        except ValueError:
-            return _Strange()
+        except DocumentError as error:
+            inner: list[Finding] = []
+            if isinstance(node, MappingNode):
+                for key, value in node.value:
+                    inner += self._check_free(value, (*keys, key.value) if isinstance(key, ScalarNode) else keys)
+            elif isinstance(node, SequenceNode):
+                for index, item in enumerate(node.value):
+                    inner += self._check_free(item, (*keys, index))
+            yield from inner or [Finding(keys, error.position, error.message)]
+        else:
+            for key, first in self._document.repeated_keys(node):
+                yield _repeated(keys, key, first)
 
     def _fits(self, node: Node, declared: Any) -> bool:
         if isinstance(declared, inspect.StructType | inspect.DictType):
-            return isinstance(node, MappingNode)
+            return isinstance(node, MappingNode) and node.tag == MAPPING
         if isinstance(declared, inspect.ListType):
-            return isinstance(node, SequenceNode)
+            return isinstance(node, SequenceNode) and node.tag == LIST
         if not isinstance(node, ScalarNode):
             return False
         value = self._value(node)
-        if isinstance(declared, inspect.IntType):
-            return isinstance(value, int) and not isinstance(value, bool)
-        if isinstance(declared, inspect.FloatType):
-            return isinstance(value, int | float) and not isinstance(value, bool)
-        return isinstance(value, str) and isinstance(declared, inspect.StrType | inspect.LiteralType)
+        if isinstance(declared, _Number):
+            whole = isinstance(declared, inspect.IntType)
+            return isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        return isinstance(value, str)
 
-    def _wrong_kind(self, node: Node, keys: Keys, expected: list[Any]) -> Finding:
-        names = " or ".join(dict.fromkeys(_kind(option) for option in expected))
+    def _value(self, node: ScalarNode) -> Any:
+        return node.value if node.tag == TIMESTAMP else self._document.value(node)
+
+    def _wrong_value(self, node: ScalarNode, declared: Any) -> str:
+        """Return what is wrong with a value of the right kind, or nothing."""
+        value = self._value(node)
+        if isinstance(declared, inspect.LiteralType) and value not in declared.values:
+            allowed = ", ".join(map(repr, declared.values))
+            return f"{quoted(value)} is not one of {allowed}{nearest(value, map(str, declared.values))}"
+        if isinstance(declared, inspect.StrType) and declared.min_length and not value:
+            return "must not be empty"
+        if isinstance(declared, _Number) and declared.ge is not None and declared.le is not None:
+            low, high = (
+                f"{bound:g}" if isinstance(bound, float) else str(bound) for bound in (declared.ge, declared.le)
+            )
+            if not declared.ge <= value <= declared.le:
+                return f"{shortened(node.value)} is out of range; it must be from {low} to {high}"
+        return ""
+
+    def _wrong_kind(self, node: Node, options: list[Any]) -> str:
+        """Return what was expected, what is there, and what to write instead."""
         advice = ""
-        if isinstance(node, MappingNode):
-            seen = "a mapping"
-        elif isinstance(node, SequenceNode):
-            seen = "a list"
-        else:
+        if isinstance(node, ScalarNode):
             value = self._value(node)
-            texts = any(isinstance(option, inspect.StrType | inspect.LiteralType) for option in expected)
-            numbers = any(isinstance(option, inspect.IntType | inspect.FloatType) for option in expected)
+            texts = any(isinstance(option, _Text) for option in options)
             if value is None:
                 seen = "nothing"
                 advice = '; leave the key out, or write ""' if texts else ""
             elif isinstance(value, str):
-                seen = f"the text {value!r}"
-                if numbers and value.strip().lstrip("-").isdigit():
+                seen = f"the text {quoted(value)}"
+                if isinstance(options[0], _Number) and value.strip().removeprefix("-").isdecimal():
                     advice = f"; write {value.strip()} without quotes"
-            elif isinstance(value, _Strange):
-                seen = f"{node.tag.rpartition(':')[2]} {node.value!r}"
             else:
-                seen = f"the {_KINDS.get(type(value), type(value).__name__)} {node.value}"
-            if texts and not isinstance(value, str | None):
-                advice = f'; write "{node.value}" in quotes if that is what you mean'
-        if not advice and isinstance(expected[0], inspect.ListType) and not isinstance(node, SequenceNode):
+                kind = {bool: "boolean", int: "number", float: "number"}.get(type(value), short_tag(node))
+                seen = f"the {kind} {shortened(node.value)}"
+                if texts:
+                    advice = f'; write "{shortened(node.value)}" in quotes if that is what you mean'
+        else:
+            kind = "mapping" if isinstance(node, MappingNode) else "list"
+            seen = f"a {kind}"
+            if node.tag not in (MAPPING, LIST):
+                seen += f" with the tag {short_tag(node)}"
+        if isinstance(options[0], inspect.ListType) and not isinstance(node, SequenceNode):
             advice = "; write a dash before each item"
-        return Finding(keys, position_of(node), f"expected {names}, got {seen}{advice}")
+        return f"expected {_kinds(options)}, got {seen}{advice}"
 
 
-class _Strange:
-    """The value of a scalar that YAML itself can't make sense of."""
-
-
-_KINDS = {bool: "boolean", int: "number", float: "number"}
+def _repeated(keys: Keys, key: Node, first: Node) -> Finding:
+    line, column = position_of(first)
+    message = f"the key {quoted(key.value)} is there already, at {line}:{column}; remove one of them"
+    return Finding(keys, position_of(key), message)
 
 
 def _bare(declared: Any) -> Any:
     return declared.type if isinstance(declared, inspect.Metadata) else declared
+
+
+def _kinds(options: list[Any]) -> str:
+    return " or ".join(dict.fromkeys(map(_kind, options)))
 
 
 def _kind(declared: Any) -> str:

@@ -58,6 +58,7 @@ def test_what_is_neither_a_path_nor_an_image_is_refused() -> None:
         (Image(id="a", platform="linux"), "Invalid enum value 'linux' - at `$.Platform`"),  # type: ignore[arg-type]
         (Image(id="a", owner_id="5"), "Expected `int`, got `str` - at `$.OwnerId`"),  # type: ignore[arg-type]
         (Image(id="a", name=5), "Expected `str`, got `int` - at `$.Name`"),  # type: ignore[arg-type]
+        (Image(id="\ud800"), "'utf-8' codec can't encode character '\\ud800' in position 0: surrogates not allowed"),
     ],
 )
 def test_an_image_with_a_wrong_value_is_refused_wherever_it_comes_in(image: Image, problem: str) -> None:
