@@ -4,7 +4,7 @@ The request handler is werkzeug's. What is our own is how connections reach it, 
 
 - Threads are reused, and take connections by themselves: all that are idle wait in `accept`. To start a thread for each
   connection, as werkzeug does, or to hand connections from one thread to others costs more than to answer them.
-- A response is sent at once, in one piece, and no time is spent waiting for what a client might still send.
+- A response is sent at once, in one piece. What a client might still send is waited for only when its answer is out.
 - Nobody waits for a client: threads are daemons, and `stop()` closes what they hold.
 """
 
@@ -34,9 +34,8 @@ IDLE_SECONDS = 30.0
 """How long a connection may stay silent before it is dropped."""
 _LINGER_SECONDS = 1.0
 _LINGER_BYTES = 16 * 1024 * 1024
-"""How long, and for how much more, a client is listened to that is still sending when its answer is out: closing at
-once would
-make its system throw the answer away."""
+"""How long, and for how much more, a client is listened to that may still be sending when its answer is out: closing at
+once would make its system throw the answer away."""
 _MOST_IDLE_THREADS = 16
 
 
@@ -255,13 +254,10 @@ class _Handler(WSGIRequestHandler):
         self._listen_on()
 
     def _listen_on(self) -> None:
-        """Take what the client is still sending, or the answer would be lost with it."""
-        connection = self.connection
+        """End our side and take what the client is still sending, or the answer would be lost with it."""
         with contextlib.suppress(OSError):
-            connection.settimeout(0)
-            if connection.recv(1):
-                connection.shutdown(socket.SHUT_WR)
-                connection.settimeout(_LINGER_SECONDS)
-                taken = 0
-                while taken < _LINGER_BYTES and (data := connection.recv(65536)):
-                    taken += len(data)
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(_LINGER_SECONDS)
+            taken = 0
+            while taken < _LINGER_BYTES and (data := self.connection.recv(65536)):
+                taken += len(data)
