@@ -1,4 +1,4 @@
-"""Compares fakebatch with its peers, and prints one table. Run it with `tox -e benchmark`; it takes some three minutes.
+"""Compares fakebatch with its peers, and prints one table. Run it with `tox -e benchmark`; it takes about two minutes.
 
 All figures are measured in the same run, the peers in turn within each round, and are medians. Servers of pages run in
 processes of their own: a client in the same process would share the interpreter's lock with them, and hide what they
@@ -13,6 +13,7 @@ figures (start and stop, reset, loading, memory) are taken in this process.
 import gc
 import http.client
 import json
+import logging
 import os
 import re
 import socket
@@ -366,6 +367,7 @@ def load_rows() -> Iterator[Row]:
 
 def main() -> None:
     """Measure, and print the table."""
+    logging.disable()  # the peers log requests, and have to write that down before they answer
     rows = [*plugin_rows(), *start_rows()]
     with served() as peers:
         rows += [*latency_rows(peers), *throughput_rows(peers)]
