@@ -155,7 +155,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 @lru_cache(maxsize=256)
 def _environ_name(header: str) -> str:
-    """Return a header's name in a WSGI environment; nothing for one with an underscore, which would pass for another."""
+    """Return a header's name in a WSGI environment; "" for one with an underscore, which would pass for another."""
     name = header.upper().replace("-", "_")
     if "_" in header:
         return ""
