@@ -315,8 +315,10 @@ def _too_large() -> ApiError:
 
 
 def _inflate(data: bytes) -> bytes:
-    """Return a deflated body inflated, with the limit on the inflated size. With zlib's framing or
-    without: both go by that name. [choice]"""
+    """Return a deflated body inflated, with the limit on the inflated size.
+
+    With zlib's framing or without: both go by that name. [choice]
+    """
     for window_bits in (zlib.MAX_WBITS, -zlib.MAX_WBITS):
         inflater = zlib.decompressobj(window_bits)
         try:

@@ -1,5 +1,6 @@
-"""The record of what was asked and answered: `Call`, and the bounded list of them. Knows nothing of how calls come
-about.
+"""The record of what was asked and answered: `Call`, and the bounded list of them.
+
+Knows nothing of how calls come about.
 """
 
 import re
@@ -85,8 +86,9 @@ class Calls(Sequence[Call]):
         self._calls: deque[Call] = deque(maxlen=NEWEST)
 
     def of(self, operation: str) -> list[Call]:
-        """Return the calls of one operation. Raises ValueError for a name that is none, with the nearest right
-        spelling.
+        """Return the calls of one operation.
+
+        Raises ValueError for a name that is none, with the nearest right spelling.
         """
         check_operation(operation)
         return [call for call in self if call.operation == operation]

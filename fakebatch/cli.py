@@ -1,5 +1,6 @@
-"""The command `fakebatch`: serve, check, schema. Knows how to speak to a person at a terminal, and leaves the rest to
-others.
+"""The command `fakebatch`: serve, check, schema.
+
+Knows how to speak to a person at a terminal, and leaves the rest to others.
 """
 
 import argparse
@@ -21,8 +22,9 @@ DEFAULT_PORT = 8888
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0, 1 if something is wrong with a file or a port, 2 for wrong
-    arguments.
+    """Run the command and return its exit code.
+
+    0 is success, 1 something wrong with a file or a port, 2 wrong arguments.
     """
     parser = argparse.ArgumentParser(prog="fakebatch", description="A fake of Alibaba Cloud BatchCompute's images API.")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="command", required=True)

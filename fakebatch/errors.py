@@ -1,5 +1,4 @@
-"""The errors: what the service answers when it refuses (`ApiError`), and what a bad fixture file raises
-(`FixtureError`).
+"""The errors: the service's refusals (`ApiError`), and what a bad fixture file raises (`FixtureError`).
 
 Knows nothing of HTTP beyond the number of a status, and nothing of images.
 """
@@ -97,8 +96,9 @@ class ApiError(Exception):
 
 
 class Problem(NamedTuple):
-    """One thing wrong with a fixture file. `line` and `column` count from 1; 0 where the file has no text to point
-    at.
+    """One thing wrong with a fixture file.
+
+    `line` and `column` count from 1; they are 0 where the file has no text to point at.
     """
 
     path: str

@@ -1,5 +1,6 @@
-"""`FakeBatch`: one world, served. It puts the layers together; what it does itself is starting, stopping and
-resetting.
+"""`FakeBatch`: one world, served.
+
+It puts the layers together; what it does itself is starting, stopping and resetting.
 """
 
 import os
@@ -65,8 +66,8 @@ class FakeBatch:
 
     Fixtures are paths of fixture files and `Image` objects, in any number and order; with none, the packaged default
     catalogue. `accounts` add to those of the files: with any, requests must be signed. `clock` is the server's, and
-    dates new images; it returns a datetime (UTC if it has no zone). `port` 0 picks a free one. `on_call` is called, on
-    the server's threads, with each `Call`.
+    dates new images; it returns a datetime (UTC if it has no zone). `port` 0 picks a free one. `tls` serves HTTPS, with
+    certificates for which `ca_bundle` vouches. `on_call` is called, on the server's threads, with each `Call`.
 
     In a `with` statement it is served from its beginning to its end. It is a WSGI application as well, for any WSGI
     server or test client.
@@ -116,8 +117,9 @@ class FakeBatch:
             return self._servers[tls]
 
     def stop(self) -> None:
-        """Stop, within milliseconds: connections are dropped, delayed answers are never sent. It can be started
-        again.
+        """Stop, within milliseconds: connections are dropped, delayed answers are never sent.
+
+        It can be started again.
         """
         with self._starting:
             servers, self._servers = self._servers, {}
@@ -184,10 +186,11 @@ class FakeBatch:
             yield self
 
     def environment(self) -> dict[str, str]:
-        """Return the variables with which a child Python process is redirected as well, to be merged into its
-        environment.
+        """Return the variables with which a child Python process is redirected as well.
 
-        They hold while this fake runs. Raises ServerError if it is not started.
+        They are to be merged into its environment, and hold while this fake runs.
+
+        Raises ServerError if it is not started.
         """
         from .redirect import ENVIRONMENT_VARIABLE
 
@@ -235,12 +238,11 @@ class FakeBatch:
     def on(
         self, operation: str = ANY, calls: CallNumbers | None = None, where: Mapping[str, str | int] | None = None
     ) -> Step:
-        """Add a step to the script and return it, to be told what to do: `fake.on("ListImages",
-        calls=2).fail("Throttling")`.
+        """Add a step to the script and return it, to be told what to do.
 
-        `operation` may be `"any"`. `calls` counts, from 1, the calls that match: `2`, `"2-4"`, `"3-"`, or a list of
-        these; without it the step acts at each. `where` gives values that parameters of the query or the body must
-        have.
+        As in `fake.on("ListImages", calls=2).fail("Throttling")`. `operation` may be `"any"`. `calls` counts, from 1,
+        the calls that match: `2`, `"2-4"`, `"3-"`, or a list of these; without it the step acts at each. `where` gives
+        values that parameters of the query or the body must have.
 
         Raises ValueError for an unknown operation and for malformed `calls`.
         """

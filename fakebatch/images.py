@@ -25,14 +25,13 @@ class Images:
         self._by_owner = by_owner
         self._lock = lock
         self._images: dict[str, Image] = {}
-        # One sorted list for each set of images that a ListImages can ask for: a page is a binary search and a slice
-        # in one.
+        # One sorted list for each set of images that a ListImages can ask for: in it, a page is a binary search and a
+        # slice.
         self._shelves: dict[str | int, list[Image]] = {}
         for image in baseline:
             self._images[image.id] = image
             self._shelves.setdefault(self._shelf(image.type, image.owner_id), []).append(image)
-        # What each changed Id was at the baseline (None: absent), so that a reset costs what was changed, not what
-        # there is.
+        # What each changed Id was at the baseline (None: absent): a reset costs what was changed, not what there is.
         self._before: dict[str, Image | None] = {}
 
     def _shelf(self, image_type: str, owner_id: int | None) -> str | int:
@@ -77,8 +76,9 @@ class Images:
                 self._set(id, None)
 
     def _set(self, image_id: str, image: Image | None) -> None:
-        """Make `image` the one of this Id (None: make it absent), and remember what the baseline had. The lock is
-        held.
+        """Make `image` the one of this Id (None: make it absent), and remember what the baseline had.
+
+        The lock is held.
         """
         present = self._images.pop(image_id, None)
         self._before.setdefault(image_id, present)

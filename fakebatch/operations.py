@@ -24,8 +24,9 @@ _TOKEN = re.compile(r"[a-zA-Z0-9_]{0,64}", re.ASCII)
 
 
 class Parameters(NamedTuple):
-    """What a request asks: the Id in its path, its query (of a repeated key, the first value), its body's JSON
-    object.
+    """What a request asks.
+
+    The Id in its path, its query (of a repeated key, the first value), and its body's JSON object.
     """
 
     id: str
@@ -83,8 +84,9 @@ def get_image(world: World, caller: Account | None, parameters: Parameters) -> I
 
 
 def create_image(world: World, caller: Account | None, parameters: Parameters) -> Created:
-    """Create a Self image of the caller's. Repeating an idempotent token answers with the first Id and creates
-    nothing. [doc]
+    """Create a Self image of the caller's.
+
+    Repeating an idempotent token answers with the first Id and creates nothing. [doc]
     """
     body = parameters.body
     # The token stands in the query; the SDK may put it in the body as well. [sdk]

@@ -23,9 +23,7 @@ SERVICE_NAME = re.compile(r"batchcompute(-vpc)?\.[a-z0-9-]+\.aliyuncs\.com\.?", 
 PLAIN_PORT, TLS_PORT = 80, 443
 
 _ADDRESSES = {socket.AF_INET: "127.97.108.105", socket.AF_INET6: "::1:6c:6979"}
-"""What the names resolve to, inside of a redirect. No machine has these addresses; connections to them are led
-elsewhere.
-"""
+"""What the names resolve to inside of a redirect: addresses of no machine; connections to them are led elsewhere."""
 
 
 class Target(NamedTuple):
@@ -213,13 +211,13 @@ _PATCHES = (
 
 
 ENVIRONMENT_VARIABLE = "FAKEBATCH_REDIRECT"
-"""Tells a child process where to lead the names: host, port, TLS port and path of the certificates, a tab between each.
-"""
+"""Tells a child process where to lead the names: host, port, TLS port, path of certificates, with tabs between."""
 
 
 def redirect_from_environment() -> None:
-    """Redirect this process until its end, if it was started with the variable. Where there is no TLS port, it is
-    empty.
+    """Redirect this process until its end, if it was started with the variable.
+
+    Where there is no TLS port, it is empty there.
     """
     described = os.environ.get(ENVIRONMENT_VARIABLE)
     if not described:

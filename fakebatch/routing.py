@@ -1,7 +1,8 @@
 """The routing table: which request is which operation, and the status of its success.
 
-An operation is added by one line here and one function in `operations`. Knows neither what operations do nor HTTP
-parsing.
+An operation is added by one line here and one function in `operations`.
+
+Knows nothing of what operations do, or of HTTP.
 """
 
 from typing import NamedTuple

@@ -105,8 +105,9 @@ class Step:
         return self
 
     def delay(self, seconds: float) -> Self:
-        """Answer only after so many seconds. Other requests are answered meanwhile. Raises ValueError outside 0 to
-        3600.
+        """Answer only after so many seconds. Other requests are answered meanwhile.
+
+        Raises ValueError outside 0 to 3600.
         """
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_DELAY:
             raise ValueError(f"a delay is a number of seconds from 0 to {LONGEST_DELAY:.0f}, not {seconds!r}")
@@ -114,8 +115,7 @@ class Step:
         return self
 
     def drop(self, when: Literal["before", "during"] = "before") -> Self:
-        """Break the connection: `before` the response with a TCP reset, `during` it by ending in the middle of the
-        body.
+        """Break the connection: `before` the response with a TCP reset, or `during` it, in the middle of the body.
 
         The operation itself is carried out for `during`, and not for `before`.
         """

@@ -40,8 +40,9 @@ class Request(NamedTuple):
 
 
 def redact(authorization: str) -> tuple[str, str]:
-    """Return the access key Id that an Authorization header claims, or an empty one, and the header without its
-    secrets.
+    """Return the access key Id that an Authorization header claims, and the header without its secrets.
+
+    The Id is empty if there is none.
     """
     found = _ACS.fullmatch(authorization) or _ACS3.fullmatch(authorization)
     if found:

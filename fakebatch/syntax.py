@@ -247,10 +247,9 @@ def _position_in(text: str, offset: int) -> Position:
 
 
 def pairs(node: MappingNode) -> Iterator[tuple[Node, Node]]:
-    """Yield the keys and values of a mapping; behind its own, those that `<<` merges into it and it does not have
-    itself.
+    """Yield the keys and values of a mapping; behind its own, those that `<<` merges into it.
 
-    Raises DocumentError if `<<` stands before anything but mappings.
+    Its own hide those of the same name. Raises DocumentError if `<<` stands before anything but mappings.
     """
     merged: list[Node] = []
     for key, value in node.value:
@@ -303,8 +302,9 @@ def _json_kind(word: str) -> str:
 
 
 def _refuse_alias_bomb(root: Node) -> None:
-    """Raise DocumentError if aliases stand for too much, or for what they are inside of. Nothing is expanded to find
-    out.
+    """Raise DocumentError if aliases stand for too much, or for what they are inside of.
+
+    Nothing is expanded to find out.
     """
     sizes: dict[int, int] = {}
     open_nodes: set[int] = set()

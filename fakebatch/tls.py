@@ -34,10 +34,9 @@ def _folder() -> "tempfile.TemporaryDirectory[str]":
 
 @cache
 def ca_bundle() -> str:
-    """Return the path of a PEM file with the certificate that vouches for all others. It is there until the process
-    ends.
+    """Return the path of a PEM file with the certificate that vouches for all others.
 
-    Raises ServerError, saying what to install, where the extra is missing.
+    It is there until the process ends. Raises ServerError, saying what to install, where the extra is missing.
     """
     authority = _authority()
     path = Path(_folder().name) / "ca.pem"

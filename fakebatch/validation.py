@@ -42,8 +42,9 @@ class Finding(NamedTuple):
 
 
 def find(document: Document, keys: Keys) -> Position:
-    """Return where a place in the data stands in the text: at its value or, if it is not there, at what it would be
-    in.
+    """Return where a place in the data stands in the text.
+
+    At its value or, if that is not there, at what it would be in.
     """
     node = document.root
     for key in keys:

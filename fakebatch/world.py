@@ -71,9 +71,7 @@ class World:
                     return image_id
 
     def interfere(self, operation: str, parameters: Mapping[str, object]) -> list[Step]:
-        """Return the steps that act on this call, in the order of the script, once their changes to the images are
-        made.
-        """
+        """Make the changes to the images that the script has for this call, and return the steps that act on it."""
         with self.lock:
             acting = [step for step in self.script if step.acts_on(operation, parameters)]
             for step in acting:

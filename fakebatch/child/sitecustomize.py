@@ -1,7 +1,7 @@
-"""Redirects a child process of a test to the test's fake. Python imports it at its start where this folder is on
-PYTHONPATH.
+"""Redirects a child process of a test to the test's fake.
 
-It stands in front of any other `sitecustomize`, so it runs that as well. See `FakeBatch.environment`.
+Python imports it at its start where this folder is on PYTHONPATH. It stands in front of any other `sitecustomize`, so
+it runs that as well. See `FakeBatch.environment`.
 """
 
 import importlib.util

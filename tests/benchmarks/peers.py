@@ -1,5 +1,6 @@
-"""The servers that are compared. Each is run in a process of its own: `python peers.py NAME` prints its port, and
-serves.
+"""The servers that are compared.
+
+Each is run in a process of its own: `python peers.py NAME` prints its port, and serves.
 """
 
 import json
@@ -61,9 +62,7 @@ def httpserver_threaded() -> int:
 
 
 def bare() -> int:
-    """Serve the canned page with a function of two lines behind werkzeug's own threaded server: the floor of this
-    stack.
-    """
+    """Serve the canned page with a bare function behind werkzeug's own threaded server: the floor of this stack."""
     from werkzeug.serving import make_server
 
     body = canned_page()
