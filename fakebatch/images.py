@@ -69,11 +69,11 @@ class Images:
         with self._lock:
             self._set(self[id].id, None)
 
-    def discard(self, id: str) -> None:  # noqa: A002
+    def discard(self, image_id: str) -> None:
         """Remove an image if it is there."""
         with self._lock:
-            if id in self._images:
-                self._set(id, None)
+            if image_id in self._images:
+                self._set(image_id, None)
 
     def _set(self, image_id: str, image: Image | None) -> None:
         """Make `image` the one of this Id (None: make it absent), and remember what the baseline had.
@@ -98,15 +98,15 @@ class Images:
                 self._set(image_id, image)
             self._before = {}
 
-    def __getitem__(self, id: str) -> Image:  # noqa: A002
+    def __getitem__(self, image_id: str) -> Image:
         try:
-            return self._images[id]
+            return self._images[image_id]
         except KeyError:
-            near = get_close_matches(str(id), list(self._images)[:10_000], n=1)
-            raise KeyError(f"no image {id!r}" + (f"; the nearest is {near[0]!r}" if near else "")) from None
+            near = get_close_matches(str(image_id), list(self._images)[:10_000], n=1)
+            raise KeyError(f"no image {image_id!r}" + (f"; the nearest is {near[0]!r}" if near else "")) from None
 
-    def __contains__(self, id: object) -> bool:  # noqa: A002
-        return id in self._images
+    def __contains__(self, image_id: object) -> bool:
+        return image_id in self._images
 
     def __len__(self) -> int:
         return len(self._images)

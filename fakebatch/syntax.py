@@ -49,7 +49,7 @@ class DocumentError(Exception):
         self.position = position
 
 
-class _Loader(_BaseLoader):  # type: ignore[misc]
+class _Loader(_BaseLoader):  # type: ignore[misc]  # which one it is depends on how PyYAML was built
     """PyYAML's safe loader, in C where there is one, that refuses what is nested too deeply."""
 
     depth = 0
