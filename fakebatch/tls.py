@@ -3,6 +3,7 @@
 Needs trustme, which comes with the extra `fakebatch[tls]`.
 """
 
+import atexit
 import ssl
 import tempfile
 from functools import cache
@@ -28,18 +29,15 @@ def _authority() -> "trustme.CA":
 
 
 @cache
-def _folder() -> "tempfile.TemporaryDirectory[str]":
-    return tempfile.TemporaryDirectory(prefix="fakebatch-")
-
-
-@cache
 def ca_bundle() -> str:
     """Return the path of a PEM file with the certificate that vouches for all others.
 
     It is there until the process ends. Raises ServerError, saying what to install, where the extra is missing.
     """
     authority = _authority()
-    path = Path(_folder().name) / "ca.pem"
+    folder = tempfile.TemporaryDirectory(prefix="fakebatch-")
+    atexit.register(folder.cleanup)  # left to itself, it would go with a warning
+    path = Path(folder.name) / "ca.pem"
     authority.cert_pem.write_to_path(str(path))
     return str(path)
 

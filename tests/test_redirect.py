@@ -427,3 +427,11 @@ def test_without_the_extra_port_443_says_what_to_install() -> None:
         "3",
         f"ServerError {advice}",
     ], result.stderr
+
+
+def test_the_certificates_are_gone_without_a_word_when_the_process_ends() -> None:
+    program = "from fakebatch import FakeBatch; print(FakeBatch(tls=True).ca_bundle)"
+    ended = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stderr == ""
+    assert ended.stdout.endswith("ca.pem\n")
+    assert not Path(ended.stdout.rstrip()).parent.exists()
