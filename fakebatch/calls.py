@@ -18,6 +18,11 @@ NEWEST = 10_000
 """How many calls are kept, so that a soak test does not eat memory."""
 
 
+def counted(count: int, name: str) -> str:
+    """Return a number of things as a person would write it: `1 item`, `2 items`."""
+    return f"{count} {name}" if count == 1 else f"{count} {name}s"
+
+
 class Call(msgspec.Struct, frozen=True, gc=False):
     """One request that the fake answered. Signatures and security tokens are redacted.
 
@@ -72,7 +77,7 @@ class Call(msgspec.Struct, frozen=True, gc=False):
         elif self.code:
             outcome = f"{self.status} {self.code}"
         else:
-            outcome = f"{self.status}" if self.items is None else f"{self.status} {self.items} items"
+            outcome = f"{self.status}" if self.items is None else f"{self.status} {counted(self.items, 'item')}"
         text = f"{self.start:%H:%M:%S} {self.method} {self.target} -> {outcome} ({self.duration * 1000:.1f} ms)"
         text += f"  [{self.step}]" if self.step else ""
         # What a client sent may hold control characters, which are nothing for a terminal.

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from .calls import Call
+from .calls import Call, counted
 from .errors import FixtureError, ServerError
 from .fake import FakeBatch
 from .fixture_file import schema
@@ -57,7 +57,7 @@ def _serve(options: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: done.set())
     with FakeBatch(*options.fixtures, host=options.host, port=options.port, on_call=_log) as fake:
-        print(f"Serving {len(fake.images)} images at {fake.url} (end with Ctrl-C)")
+        print(f"Serving {counted(len(fake.images), 'image')} at {fake.url} (end with Ctrl-C)")
         print(f'SDK:  Client.register_region("x", "{fake.host}", {fake.port}); Client("{fake.host}", "id", "secret")')
         print(f"curl: curl '{fake.url}/images?Type=System&MaxItemCount=2'", flush=True)
         done.wait()
@@ -77,7 +77,7 @@ def _check(options: argparse.Namespace) -> int:
             failed = True
             print(error, file=sys.stderr)
         else:
-            print(f"{path}: fine, {len(description.images)} images")
+            print(f"{path}: fine, {counted(len(description.images), 'image')}")
     return int(failed)
 
 

@@ -4,7 +4,7 @@ It is loaded in every pytest run of everyone who has fakebatch installed. So not
 what pytest has loaded anyway, until one of the fixtures is used; and everything but the wiring is elsewhere.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +105,16 @@ def _relative(folder: Path, fixture: "str | os.PathLike[str] | Image") -> "Path 
     return fixture if not isinstance(fixture, str) and not hasattr(fixture, "__fspath__") else folder / fixture
 
 
+def _images(options: dict[str, Any]) -> "Sequence[Image]":
+    """Take the images out of a marker's options."""
+    from .model import Image
+
+    images = options.pop("images", ())
+    if not isinstance(images, list | tuple) or not all(isinstance(image, Image) for image in images):
+        pytest.fail(f'images is a list such as [Image(id="img-a")], not {images!r}', pytrace=False)
+    return images
+
+
 def _options(request: pytest.FixtureRequest) -> tuple[tuple["Path | Image", ...] | None, bool]:
     """Return the fixtures (None: the default catalogue) that a test asks for, and whether it is strict."""
     marker = request.node.get_closest_marker("fakebatch_scenarios" if hasattr(request, "param") else "fakebatch")
@@ -113,7 +123,7 @@ def _options(request: pytest.FixtureRequest) -> tuple[tuple["Path | Image", ...]
     if hasattr(request, "param"):
         fixtures: tuple[Path | Image, ...] | None = (request.param,)
     elif marker and (marker.args or "images" in options):
-        fixtures = (*(_relative(request.path.parent, fixture) for fixture in marker.args), *options.pop("images", ()))
+        fixtures = (*(_relative(request.path.parent, fixture) for fixture in marker.args), *_images(options))
     else:
         root = request.config.rootpath
         fixtures = tuple(root / path for path in request.config.getini("fakebatch_fixtures")) or None
@@ -178,7 +188,6 @@ def fakebatch_redirect(fakebatch: "FakeBatch") -> Iterator["FakeBatch"]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Fail a strict test that leaves a step of the script unused."""
-    __tracebackhide__ = True
     yield
     if item.stash.get(_strict, False):
         unused = item.stash[_fakes][0].unused_steps

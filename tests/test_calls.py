@@ -125,6 +125,13 @@ def test_signatures_and_tokens_are_redacted() -> None:
     assert "c2lnbmF0dXJl" not in repr(call)
 
 
+@pytest.mark.parametrize(("count", "outcome"), [(0, "200 0 items"), (1, "200 1 item"), (2, "200 2 items")])
+def test_the_line_of_a_listing_counts_its_items(count: int, outcome: str) -> None:
+    fake = FakeBatch()
+    Client(fake).get(f"/images?Type=System&MaxItemCount={count}")
+    assert f" -> {outcome} (" in str(fake.calls[0])
+
+
 def test_on_call_is_told_of_each_call() -> None:
     seen: list[Call] = []
     fake = FakeBatch(on_call=seen.append)

@@ -131,10 +131,10 @@ def test_check_says_that_good_files_are_fine() -> None:
 def test_check_lists_everything_that_is_wrong_with_every_file(tmp_path: Path) -> None:
     (tmp_path / "one.yaml").write_text("images:\n  - {Id: 5}\n  - {Id: a, Type: system}\n")
     (tmp_path / "two.yaml").write_text("images: {}\n")
-    (tmp_path / "good.yaml").write_text("")
+    (tmp_path / "good.yaml").write_text("images: [{Id: a}]")
     result = run("check", "one.yaml", "good.yaml", "two.yaml", "three.yaml", cwd=tmp_path)
     assert result.returncode == 1
-    assert result.stdout == "good.yaml: fine, 0 images\n"
+    assert result.stdout == "good.yaml: fine, 1 image\n"
     assert [line.split(": ")[0] for line in result.stderr.splitlines()] == [
         "one.yaml:2:10",
         "one.yaml:3:19",

@@ -1,6 +1,7 @@
 """The pytest plugin, in test suites of its own: the fixtures, the markers, the setting, and what reports show."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -157,6 +158,14 @@ def test_an_unknown_option_of_a_marker_is_refused(run: RunPytest) -> None:
     result.stdout.fnmatch_lines(["the marker fakebatch has no option image; see pytest --markers"])
 
 
+@pytest.mark.parametrize("images", ["'w.yaml'", "['w.yaml']", "5"])
+def test_images_of_a_marker_that_are_none_are_refused(run: RunPytest, images: str) -> None:
+    result = run(f"@pytest.mark.fakebatch(images={images})\ndef test_bad(fakebatch): pass")
+    result.assert_outcomes(errors=1)
+    # Brackets are patterns here.
+    result.stdout.re_match_lines([re.escape(f'images is a list such as [Image(id="img-a")], not {images}') + "$"])
+
+
 def test_make_fakebatch_starts_others_and_stops_them(run: RunPytest) -> None:
     source = """
 made = []
@@ -290,6 +299,7 @@ def test_a_strict_test_fails_if_it_leaves_a_step_unused(run: RunPytest, marker: 
     result.stdout.fnmatch_lines(
         ["the script has steps that never acted:", "world.yaml:5: on GetImage: delay 0.001 s"], consecutive=True
     )
+    result.stdout.no_fnmatch_line("*traceback*")
 
 
 def test_a_strict_test_that_uses_every_step_passes(run: RunPytest) -> None:
