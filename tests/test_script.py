@@ -147,7 +147,7 @@ def test_steps_that_never_acted_are_named(tmp_path: Path) -> None:
         "  - {on: ListImages, calls: 1, fail: Throttling}\n  - {on: GetImage, calls: 2-, where: {a: b}, delay: 1}",
     )
     fake.on("DeleteImage").drop()
-    codes(fake, "/images")
+    codes(fake, "/images", "/images")  # the second one is none of the first step's
     assert [str(step) for step in fake.unused_steps] == [
         f"{tmp_path}/world.yaml:4: on GetImage, calls 2-, where a=b: delay 1 s",
         "on DeleteImage: drop before the response",
