@@ -102,13 +102,14 @@ def _use_nonce(world: World, account: Account, nonce: str | None, now: datetime)
     if nonce is None:
         return
     with world.lock:
+        # The oldest come first. The request of one that lies out of the window on both sides has expired, so that it
+        # can't come again.
+        while world.nonces and now - world.nonces[oldest := next(iter(world.nonces))] > 2 * CLOCK_WINDOW:
+            del world.nonces[oldest]
         key = (account.access_key_id, nonce)
         if key in world.nonces:
             raise ApiError("SignatureNonceUsed")
         world.nonces[key] = now
-        # The oldest come first. One that lies out of the window on both sides can't come again: its date has expired.
-        while (oldest := next(iter(world.nonces))) and now - world.nonces[oldest] > 2 * CLOCK_WINDOW:
-            del world.nonces[oldest]
 
 
 def _sign_acs(secret: str, string_to_sign: str) -> bytes:

@@ -155,18 +155,25 @@ def test_two_accounts_may_use_the_same_nonce() -> None:
         assert code(get(fake, headers)) == OK
 
 
-def test_old_nonces_are_forgotten() -> None:
+@pytest.mark.parametrize(("minutes", "outcome"), [(0, AGAIN), (30, AGAIN), (30.1, OK)])
+def test_a_nonce_is_forgotten_once_its_request_has_expired_on_every_clock(
+    minutes: float, outcome: tuple[int, str]
+) -> None:
     now = NOW
     fake = FakeBatch(accounts=[Account(KEY, SECRET)], clock=lambda: now)
-    get(fake, acs())
-    assert len(fake.world.nonces) == 1
-    now = NOW + timedelta(hours=1)
-    date = format_datetime(now, usegmt=True)
-    text = f"GET\n\n\n\n{date}\nx-acs-signature-nonce:n-2\n/images"
-    signature = base64.b64encode(hmac.new(SECRET.encode(), text.encode(), hashlib.sha1).digest()).decode()
-    headers = {"Date": date, "x-acs-signature-nonce": "n-2", "Authorization": f"acs {KEY}:{signature}"}
-    assert code(get(fake, headers)) == OK
-    assert [nonce for _, nonce in fake.world.nonces] == ["n-2"]
+
+    def get_now(nonce: str) -> tuple[int, str]:
+        date = format_datetime(now, usegmt=True)
+        text = f"GET\n\n\n\n{date}\nx-acs-signature-nonce:{nonce}\n/images"
+        signature = base64.b64encode(hmac.new(SECRET.encode(), text.encode(), hashlib.sha1).digest()).decode()
+        headers = {"Date": date, "x-acs-signature-nonce": nonce, "Authorization": f"acs {KEY}:{signature}"}
+        return code(get(fake, headers))
+
+    assert get_now("n-1") == OK
+    now += timedelta(minutes=minutes)
+    assert get_now("n-2") == OK
+    assert get_now("n-1") == outcome
+    assert len(fake.world.nonces) == 2
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -143,16 +144,44 @@ def test_stop_ends_connections_that_clients_hold_open(sent: bytes) -> None:
         assert not connection_is_open(connection)
 
 
-def test_stop_leaves_no_thread_behind() -> None:
+def threads_of(fake: FakeBatch) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == f"fakebatch:{fake.port}"]
+
+
+def test_stop_leaves_no_thread_behind_not_even_one_that_delays_its_answer() -> None:
     fake = FakeBatch().start()
-    name = f"fakebatch:{fake.port}"
+    fake.on("GetImage").delay(3600)
     talk(fake, b"GET /images HTTP/1.1\r\n\r\n")
-    threads = [thread for thread in threading.enumerate() if thread.name == name]
-    assert threads
-    fake.stop()
-    for thread in threads:
-        thread.join(FOREVER)
-        assert not thread.is_alive()
+    with socket.create_connection((fake.host, fake.port), FOREVER) as connection:
+        connection.sendall(b"GET /images/img-a HTTP/1.1\r\n\r\n")
+        while fake.unused_steps:
+            time.sleep(0.001)
+        threads = threads_of(fake)
+        assert len(threads) >= 2
+        fake.stop()
+        for thread in threads:
+            thread.join(FOREVER)
+            assert not thread.is_alive()
+
+
+def test_threads_that_a_burst_needed_do_not_stay(fake: FakeBatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "_MOST_IDLE_THREADS", 2)
+    connections = [socket.create_connection((fake.host, fake.port), FOREVER) for _ in range(10)]
+    while len(threads_of(fake)) <= 10:
+        time.sleep(0.001)
+    for connection in connections:
+        connection.sendall(b"GET /images HTTP/1.1\r\n\r\n")
+    deadline = time.monotonic() + FOREVER
+    while len(threads_of(fake)) > 2 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert len(threads_of(fake)) == 2
+    for connection in connections:
+        connection.close()
+
+
+def test_a_header_with_an_underscore_does_not_pass_for_one_with_a_hyphen(fake: FakeBatch) -> None:
+    assert status_of(talk(fake, b"GET /images HTTP/1.1\r\nx_acs_version: 1\r\n\r\n")) == 200
+    assert status_of(talk(fake, b"GET /images HTTP/1.1\r\nx-acs-version: 1\r\n\r\n")) == 403
 
 
 def test_interpreter_exit_does_not_wait_for_a_client() -> None:
