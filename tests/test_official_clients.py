@@ -282,6 +282,13 @@ def test_the_fixture_skips_where_the_sdk_is_missing(pytester: pytest.Pytester) -
     result.stdout.fnmatch_lines(["*the official SDK is not installed; install it with: pip install batchcompute*"])
 
 
+def test_a_broken_sdk_is_an_error_and_no_skip(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_it="def test_sdk(fakebatch_client): pass", batchcompute="import what_it_needs")
+    result = pytester.runpytest_subprocess()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*No module named 'what_it_needs'"])
+
+
 def test_the_sdk_sees_a_scripted_error(fakebatch: FakeBatch, fakebatch_client: Any) -> None:
     fakebatch.on("ListImages").fail("Throttling.User")
     with pytest.raises(ClientError) as caught:

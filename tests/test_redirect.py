@@ -388,6 +388,18 @@ def test_scripted_drops_work_under_tls() -> None:
         assert requests.get(f"{fake.url}/images", verify=fake.ca_bundle, timeout=FOREVER).status_code == 200
 
 
+def test_a_client_that_does_not_verify_keeps_its_own_context(redirected: FakeBatch) -> None:
+    assert redirected.url.startswith("http:")
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with (
+        socket.create_connection((NAME, 443), FOREVER) as plain,
+        context.wrap_socket(plain, server_hostname=NAME) as secure,
+    ):
+        assert secure.context is context
+
+
 def test_where_tls_is_unused_nothing_of_it_is_imported() -> None:
     program = f"""
         import http.client, sys
