@@ -284,8 +284,6 @@ def of_size(folder: Path, size: int) -> FakeBatch:
 def size_rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         fakes = {size: of_size(Path(folder), size) for size in SIZES}
-    gc.collect()
-    gc.freeze()
 
     def page(size: int) -> Callable[[], bytes]:
         environ = create_environ(f"/images?Marker=img-{size // 4:07}&MaxItemCount=50&Type")
@@ -312,7 +310,6 @@ def size_rows() -> Iterator[Row]:
     for size in SIZES:
         taken = statistics.median(change_and_reset(size) for _ in range(30)) * MICRO
         yield limit(f"reset of {size:,}, one change (µs)", taken, 1000)
-    gc.unfreeze()
 
 
 # Loading
