@@ -6,8 +6,8 @@ Knows how to speak to a person at a terminal, and leaves the rest to others.
 import argparse
 import json
 import signal
+import socket
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,15 +53,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    done = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: done.set())
-    with FakeBatch(*options.fixtures, host=options.host, port=options.port, on_call=_log) as fake:
+    with (
+        _signals() as signals,
+        FakeBatch(*options.fixtures, host=options.host, port=options.port, on_call=_log) as fake,
+    ):
         print(f"Serving {counted(len(fake.images), 'image')} at {fake.url} (end with Ctrl-C)")
         print(f'SDK:  Client.register_region("x", "{fake.host}", {fake.port}); Client("{fake.host}", "id", "secret")')
         print(f"curl: curl '{fake.url}/images?Type=System&MaxItemCount=2'", flush=True)
-        done.wait()
+        signals.recv(1)
     return 0
+
+
+def _signals() -> socket.socket:
+    """Return a socket over which SIGINT and SIGTERM arrive from now on.
+
+    A main thread that was just about to wait for anything else would wait on, signal or not.
+    """
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    signal.set_wakeup_fd(sender.detach())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    return receiver
 
 
 def _log(call: Call) -> None:
