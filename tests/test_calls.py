@@ -71,9 +71,9 @@ def test_a_call_can_not_be_changed() -> None:
     Client(fake).get("/images?Type=Self")
     call = fake.calls[0]
     with pytest.raises(AttributeError):
-        call.status = 500  # type: ignore[misc]
+        call.status = 500  # type: ignore[misc]  # the mistake that is tested
     with pytest.raises(TypeError):
-        call.parameters["Type"] = "System"  # type: ignore[index]
+        call.parameters["Type"] = "System"  # type: ignore[index]  # likewise
     with pytest.raises(TypeError):
         call.headers["Host"] = "x"
 
@@ -90,7 +90,7 @@ def test_only_the_newest_calls_are_kept(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_call_is_there_before_its_response_reaches_the_client() -> None:
     fake = FakeBatch()
     seen: list[int] = []
-    fake(Client(fake).get("/images").request.environ, lambda *_: seen.append(len(fake.calls)))  # type: ignore[arg-type]
+    fake(Client(fake).get("/images").request.environ, lambda *_: seen.append(len(fake.calls)))  # type: ignore[arg-type]  # nobody writes
     assert seen == [2]
 
 

@@ -49,15 +49,15 @@ def test_an_access_key_that_is_there_twice_is_refused() -> None:
 
 def test_what_is_neither_a_path_nor_an_image_is_refused() -> None:
     with pytest.raises(TypeError, match=r"^expected the path of a fixture file or an Image, got \['img-a'\]$"):
-        FakeBatch(["img-a"])  # type: ignore[arg-type]
+        FakeBatch(["img-a"])  # type: ignore[arg-type]  # the mistake that is tested
 
 
 @pytest.mark.parametrize(
     ("image", "problem"),
     [
-        (Image(id="a", platform="linux"), "Invalid enum value 'linux' - at `$.Platform`"),  # type: ignore[arg-type]
-        (Image(id="a", owner_id="5"), "Expected `int`, got `str` - at `$.OwnerId`"),  # type: ignore[arg-type]
-        (Image(id="a", name=5), "Expected `str`, got `int` - at `$.Name`"),  # type: ignore[arg-type]
+        (Image(id="a", platform="linux"), "Invalid enum value 'linux' - at `$.Platform`"),  # type: ignore[arg-type]  # the mistake
+        (Image(id="a", owner_id="5"), "Expected `int`, got `str` - at `$.OwnerId`"),  # type: ignore[arg-type]  # the mistake
+        (Image(id="a", name=5), "Expected `str`, got `int` - at `$.Name`"),  # type: ignore[arg-type]  # the mistake
         (Image(id="\ud800"), "'utf-8' codec can't encode character '\\ud800' in position 0: surrogates not allowed"),
     ],
 )
@@ -161,7 +161,7 @@ def test_it_is_a_wsgi_application() -> None:
     environ: dict[str, Any] = {"PATH_INFO": "/images", "QUERY_STRING": "MaxItemCount=0"}
     setup_testing_defaults(environ)
     answered: list[Any] = []
-    body = FakeBatch()(environ, lambda status, headers, _=None: answered.append((status, headers)))  # type: ignore[arg-type]
+    body = FakeBatch()(environ, lambda status, headers, _=None: answered.append((status, headers)))  # type: ignore[arg-type]  # nobody writes
     assert b"".join(body) == b'{"NextMarker":"img-23jkhds","Items":[]}'
     assert answered[0][0] == "200 OK"
 
@@ -178,7 +178,7 @@ def test_everything_public_is_importable_and_listed() -> None:
         assert getattr(fakebatch, name).__name__ == name
     assert dir(fakebatch) == fakebatch.__all__
     with pytest.raises(AttributeError, match=r"^module 'fakebatch' has no attribute 'FakeBach'$"):
-        fakebatch.FakeBach  # noqa: B018
+        fakebatch.FakeBach  # noqa: B018 - to look it up is the test
 
 
 def test_a_secret_is_not_in_the_repr_of_its_account() -> None:
