@@ -182,15 +182,9 @@ class _Handler(WSGIRequestHandler):
 
     protocol_version = "HTTP/1.1"
     MessageClass = _Headers
-    wbufsize = 64 * 1024  # a response leaves with one flush
     refused = False
-
-    def finish(self) -> None:
-        """Close both files: the second one even if the first can't be flushed, or the socket would stay open."""
-        try:
-            super().finish()
-        finally:
-            self.rfile.close()
+    head = b""
+    """The head of the response, until it is sent."""
 
     def parse_request(self) -> bool:
         """Parse the request line and the headers. A request without even a method gets an answer as well."""
@@ -199,12 +193,6 @@ class _Handler(WSGIRequestHandler):
         if not self.refused:
             self.send_error(400)
         return False
-
-    def handle_expect_100(self) -> bool:
-        """Tell a client that asks whether to send its body to go on."""
-        super().handle_expect_100()
-        self.wfile.flush()
-        return True
 
     def make_environ(self) -> "WSGIEnvironment":
         """Return the WSGI environment, in half the time that werkzeug takes for it; what is rare is left to it."""
@@ -236,7 +224,7 @@ class _Handler(WSGIRequestHandler):
         return environ
 
     def run_wsgi(self) -> None:
-        """Run the application, as in werkzeug, but with the response in one piece and no wait behind it."""
+        """Run the application, as in werkzeug, but with the response in one piece, and resets where they are asked for."""
         self.close_connection = True
         try:
             self.environ = self.make_environ()
@@ -245,13 +233,13 @@ class _Handler(WSGIRequestHandler):
             return
         try:
             for chunk in self.server.app(self.environ, self._start_response):
-                if self.command != "HEAD":
-                    self.wfile.write(chunk)
+                self._send(chunk if self.command != "HEAD" else b"")
         except ConnectionResetError:
             # On purpose: without lingering, the client gets a reset in the place of an orderly end.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             raise
-        self.wfile.flush()
+        if self.head:
+            self._send(b"")
         if self.command != "GET" or self.environ.get("CONTENT_LENGTH", "0") != "0":
             self._listen_on()
 
@@ -262,18 +250,21 @@ class _Handler(WSGIRequestHandler):
         exc_info: Any = None,  # noqa: ARG002 - part of the signature that WSGI prescribes
     ) -> Callable[[bytes], object]:
         head = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers), "Connection: close", "\r\n"]
-        self.wfile.write("\r\n".join(head).encode("latin-1"))
-        return self.wfile.write
+        self.head = "\r\n".join(head).encode("latin-1")
+        return self._send
+
+    def _send(self, content: bytes) -> None:
+        """Send a piece of the body, with the head before the first: what leaves at once wakes a client only once."""
+        self.wfile.write(self.head + content)
+        self.head = b""
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002 - http.server's
         """Refuse what is not HTTP: the status is http.server's, the form the service's. [choice]"""
         self.refused = self.close_connection = True
-        self.request_version = self.protocol_version  # or http.server would leave out the status line
         refusal = ApiError("InvalidUrlPattern")
         body = error_body(refusal)
         self._start_response(f"{int(code)} {HTTPStatus(code).phrase}", response_headers(new_request_id(), body))
-        self.wfile.write(body)
-        self.wfile.flush()
+        self._send(body)
         self._listen_on()
 
     def _listen_on(self) -> None:
