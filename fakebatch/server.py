@@ -224,7 +224,7 @@ class _Handler(WSGIRequestHandler):
         return environ
 
     def run_wsgi(self) -> None:
-        """Run the application, as in werkzeug, but with the response in one piece, and resets where they are asked for."""
+        """Run the application, as in werkzeug, but with the response in one piece, and resets where asked for."""
         self.close_connection = True
         try:
             self.environ = self.make_environ()
