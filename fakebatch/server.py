@@ -50,8 +50,6 @@ class Server:
     # What werkzeug's handler asks of its server.
     multithread = True
     multiprocess = False
-    passthrough_errors = False
-    _server_version = "fakebatch"
 
     def __init__(
         self, app: "WSGIApplication", host: str = "127.0.0.1", port: int = 0, ssl_context: ssl.SSLContext | None = None
@@ -80,9 +78,6 @@ class Server:
         for connection in connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-
-    def log(self, kind: str, message: str, *arguments: Any) -> None:
-        """Say nothing: what a test wants to know is in `fake.calls`."""
 
     def _start_thread(self) -> None:
         with self._lock:
@@ -193,6 +188,9 @@ class _Handler(WSGIRequestHandler):
         if not self.refused:
             self.send_error(400)
         return False
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name for it
+        """Say nothing: what a test wants to know is in `fake.calls`."""
 
     def make_environ(self) -> "WSGIEnvironment":
         """Return the WSGI environment, in half the time that werkzeug takes for it; what is rare is left to it."""

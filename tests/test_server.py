@@ -202,12 +202,15 @@ def test_interpreter_exit_does_not_wait_for_a_client() -> None:
     assert (result.stdout, result.returncode) == ("done\n", 0), result.stderr
 
 
-def test_an_idle_connection_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_connection_is_dropped_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     assert server_module.IDLE_SECONDS == 30.0
     monkeypatch.setattr(server_module, "IDLE_SECONDS", 0.05)
     with FakeBatch() as fake, socket.create_connection((fake.host, fake.port), FOREVER) as connection:
         connection.sendall(b"GET /images HTTP/1.1\r\n")
         assert not connection_is_open(connection)
+    assert caplog.messages == []
 
 
 def test_a_slow_client_does_not_hold_up_others(fake: FakeBatch) -> None:
