@@ -92,6 +92,9 @@ class Server:
                 return
             connection, address = accepted
             with self._lock:
+                if self._stopping:  # stop() knows nothing of this connection
+                    connection.close()
+                    return
                 self._idle -= 1
                 alone = self._idle == 0
                 self._open.add(connection)

@@ -164,6 +164,19 @@ def test_stop_leaves_no_thread_behind_not_even_one_that_delays_its_answer() -> N
             assert not thread.is_alive()
 
 
+def test_a_connection_that_arrives_just_as_the_server_stops_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    accept = server_module.Server._accept
+
+    def accept_late(server: server_module.Server) -> object:
+        accepted = accept(server)
+        server.stop()
+        return accepted
+
+    monkeypatch.setattr(server_module.Server, "_accept", accept_late)
+    with FakeBatch() as fake, socket.create_connection((fake.host, fake.port), FOREVER) as connection:
+        assert not connection_is_open(connection)
+
+
 def test_threads_that_a_burst_needed_do_not_stay(fake: FakeBatch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "_MOST_IDLE_THREADS", 2)
     connections = [socket.create_connection((fake.host, fake.port), FOREVER) for _ in range(10)]
