@@ -169,7 +169,8 @@ def test_a_connection_that_arrives_just_as_the_server_stops_is_dropped(monkeypat
 
     def accept_late(server: server_module.Server) -> object:
         accepted = accept(server)
-        server.stop()
+        if accepted:
+            server.stop()
         return accepted
 
     monkeypatch.setattr(server_module.Server, "_accept", accept_late)
