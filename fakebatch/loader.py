@@ -23,7 +23,7 @@ from .errors import FieldError, FixtureError, Problem, nearest
 from .fixture_file import FixtureFile, ImageEntry, StepEntry
 from .model import Account, Image
 from .script import Step
-from .syntax import Document, DocumentError, Position
+from .syntax import Document, DocumentError, Position, position_in
 from .validation import check, find
 
 _by_id = attrgetter("id")
@@ -332,7 +332,5 @@ def _read_text(path: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-8-sig", "replace")
-        position = (before.count("\n") + 1, len(before) - before.rfind("\n"))
-        raise _UnreadableError(
-            f"it is not UTF-8 (byte 0x{content[error.start]:02x}); save it as UTF-8", position
-        ) from None
+        message = f"it is not UTF-8 (byte 0x{content[error.start]:02x}); save it as UTF-8"
+        raise _UnreadableError(message, position_in(before, len(before))) from None

@@ -22,6 +22,8 @@ SERVICE_NAME = re.compile(r"batchcompute(-vpc)?\.[a-z0-9-]+\.aliyuncs\.com\.?", 
 
 PLAIN_PORT, TLS_PORT = 80, 443
 
+EXTRA_IS_MISSING = "TLS needs an extra; install it with: pip install 'fakebatch[tls]'"
+
 _ADDRESSES = {socket.AF_INET: "127.97.108.105", socket.AF_INET6: "::1:6c:6979"}
 """What the names resolve to inside of a redirect: addresses of no machine; connections to them are led elsewhere."""
 
@@ -226,7 +228,7 @@ def redirect_from_environment() -> None:
 
     def known_tls_port() -> int:
         if not tls_port:
-            raise RuntimeError("TLS needs an extra; install it with: pip install 'fakebatch[tls]'")
+            raise RuntimeError(EXTRA_IS_MISSING)
         return int(tls_port)
 
     Redirect(Target(host, int(port), known_tls_port, lambda: ca_bundle)).__enter__()

@@ -104,12 +104,12 @@ class Document:
             raise DocumentError("this is nested too deeply", (1, 1)) from None
         except ValueError:
             found = re.search(rf"\d{{{LONGEST_NUMBER}}}", self._text)
-            position = _position_in(self._text, found.start() if found else 0)
+            position = position_in(self._text, found.start() if found else 0)
             raise DocumentError(f"this number has more than {LONGEST_NUMBER} digits", position) from None
         for escape in _SURROGATE.finditer(self._text) if "\\u" in self._text else ():
             if escape["lone"]:
                 message = f"this is not JSON: \\{escape['lone']} is half a character"
-                raise DocumentError(message, _position_in(self._text, escape.start()))
+                raise DocumentError(message, position_in(self._text, escape.start()))
 
     def _parse_yaml(self) -> None:
         try:
@@ -119,7 +119,7 @@ class Document:
                 self.data = self._plain(self.root)
         except yaml.reader.ReaderError as error:
             found = Reader.NON_PRINTABLE.search(self._text)
-            position = _position_in(self._text, found.start() if found else 0)
+            position = position_in(self._text, found.start() if found else 0)
             raise DocumentError(f"this is not YAML: {error.reason}", position) from None
         except yaml.MarkedYAMLError as error:
             # Without its C library, PyYAML names what it did not find; but where a secret should stand, that is one.
@@ -241,7 +241,8 @@ def _position_of_error(error: yaml.MarkedYAMLError) -> Position:
     return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 
-def _position_in(text: str, offset: int) -> Position:
+def position_in(text: str, offset: int) -> Position:
+    """Return the position of an offset in a text."""
     before = text[:offset]
     return before.count("\n") + 1, offset - before.rfind("\n")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import ServerError
-from .redirect import SERVICE_NAME
+from .redirect import EXTRA_IS_MISSING, SERVICE_NAME
 
 if TYPE_CHECKING:
     import trustme
@@ -24,7 +24,7 @@ def _authority() -> "trustme.CA":
     try:
         import trustme
     except ModuleNotFoundError:
-        raise ServerError("TLS needs an extra; install it with: pip install 'fakebatch[tls]'") from None
+        raise ServerError(EXTRA_IS_MISSING) from None
     return trustme.CA(organization_name="fakebatch")
 
 

@@ -28,15 +28,17 @@ def fake() -> FakeBatch:
     return FakeBatch(accounts=[Account(KEY, SECRET)], clock=lambda: NOW)
 
 
-def acs(target: str = "/images", secret: str = SECRET, **changed: str | None) -> dict[str, str]:
+def acs(
+    target: str = "/images", secret: str = SECRET, nonce: str = "n-1", now: datetime = NOW, **changed: str | None
+) -> dict[str, str]:
     """Return the headers of a GET under the `acs` scheme; what is changed is changed after signing (None: left out)."""
     headers: dict[str, str | None] = {
         "Accept": "application/json",
-        "Date": format_datetime(NOW, usegmt=True),
-        "x-acs-signature-nonce": "n-1",
+        "Date": format_datetime(now, usegmt=True),
+        "x-acs-signature-nonce": nonce,
         "x-acs-version": "2015-11-11",
     }
-    named = "x-acs-signature-nonce:n-1\nx-acs-version:2015-11-11"
+    named = f"x-acs-signature-nonce:{nonce}\nx-acs-version:2015-11-11"
     text = f"GET\n{headers['Accept']}\n\n\n{headers['Date']}\n{named}\n{target}"
     signature = base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()).decode()
     headers["Authorization"] = f"acs {KEY}:{signature}"
@@ -162,17 +164,10 @@ def test_a_nonce_is_forgotten_once_its_request_has_expired_on_every_clock(
     now = NOW
     fake = FakeBatch(accounts=[Account(KEY, SECRET)], clock=lambda: now)
 
-    def get_now(nonce: str) -> tuple[int, str]:
-        date = format_datetime(now, usegmt=True)
-        text = f"GET\n\n\n\n{date}\nx-acs-signature-nonce:{nonce}\n/images"
-        signature = base64.b64encode(hmac.new(SECRET.encode(), text.encode(), hashlib.sha1).digest()).decode()
-        headers = {"Date": date, "x-acs-signature-nonce": nonce, "Authorization": f"acs {KEY}:{signature}"}
-        return code(get(fake, headers))
-
-    assert get_now("n-1") == OK
+    assert code(get(fake, acs(nonce="n-1", now=now))) == OK
     now += timedelta(minutes=minutes)
-    assert get_now("n-2") == OK
-    assert get_now("n-1") == outcome
+    assert code(get(fake, acs(nonce="n-2", now=now))) == OK
+    assert code(get(fake, acs(nonce="n-1", now=now))) == outcome
     assert len(fake.world.nonces) == 2
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 import yaml
 from checkout import FIXTURES, ROOT
@@ -190,8 +191,6 @@ _images = st.builds(
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(_images, max_size=6, unique_by=lambda image: image.id))
 def test_any_images_written_down_are_read_as_they_were(tmp_path: Path, images: list[Image]) -> None:
-    import msgspec
-
     data = {"images": [msgspec.to_builtins(image) for image in images]}
     (tmp_path / "w.yaml").write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
     (tmp_path / "w.json").write_text(json.dumps(data), encoding="utf-8")

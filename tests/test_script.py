@@ -4,19 +4,16 @@ import http.client
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import FOREVER, wait_until
 from werkzeug.test import Client
 
 from fakebatch import FakeBatch, FixtureError, Image
-
-FOREVER = 20.0
-"""Seconds until a test that hangs fails."""
 
 
 def codes(fake: FakeBatch, *targets: str, method: str = "GET") -> list[str]:
@@ -356,8 +353,7 @@ def test_a_delay_lets_fifty_other_requests_through(served: FakeBatch) -> None:
     served.on("ListImages", calls=1).delay(1)
     with ThreadPoolExecutor(1) as pool:
         delayed = pool.submit(get, served)
-        while not served.world.script[0].used:
-            time.sleep(0)  # until the delayed request has arrived
+        wait_until(lambda: not served.unused_steps)
         others = [get(served)[0] for _ in range(50)]
         assert not delayed.done()
         assert others == [200] * 50
@@ -371,8 +367,7 @@ def test_stop_does_not_wait_for_a_delay(fake: FakeBatch) -> None:
     fake.start()
     with ThreadPoolExecutor(1) as pool:
         delayed = pool.submit(get, fake)
-        while not fake.world.script[0].used:
-            time.sleep(0)  # until the delayed request has arrived
+        wait_until(lambda: not fake.unused_steps)
         fake.stop()
         with pytest.raises((ConnectionError, http.client.HTTPException)):
             delayed.result(FOREVER)

@@ -6,19 +6,16 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from waiting import FOREVER, wait_until
 
 from fakebatch import FakeBatch, ServerError
 from fakebatch import server as server_module
-
-FOREVER = 20.0
-"""Seconds until a test that hangs fails."""
 
 
 @pytest.fixture
@@ -154,8 +151,7 @@ def test_stop_leaves_no_thread_behind_not_even_one_that_delays_its_answer() -> N
     talk(fake, b"GET /images HTTP/1.1\r\n\r\n")
     with socket.create_connection((fake.host, fake.port), FOREVER) as connection:
         connection.sendall(b"GET /images/img-a HTTP/1.1\r\n\r\n")
-        while fake.unused_steps:
-            time.sleep(0.001)
+        wait_until(lambda: not fake.unused_steps)
         threads = threads_of(fake)
         assert len(threads) >= 2
         fake.stop()
@@ -181,14 +177,10 @@ def test_a_connection_that_arrives_just_as_the_server_stops_is_dropped(monkeypat
 def test_threads_that_a_burst_needed_do_not_stay(fake: FakeBatch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "_MOST_IDLE_THREADS", 2)
     connections = [socket.create_connection((fake.host, fake.port), FOREVER) for _ in range(10)]
-    while len(threads_of(fake)) <= 10:
-        time.sleep(0.001)
+    wait_until(lambda: len(threads_of(fake)) > 10)
     for connection in connections:
         connection.sendall(b"GET /images HTTP/1.1\r\n\r\n")
-    deadline = time.monotonic() + FOREVER
-    while len(threads_of(fake)) > 2 and time.monotonic() < deadline:
-        time.sleep(0.001)
-    assert len(threads_of(fake)) == 2
+    wait_until(lambda: len(threads_of(fake)) == 2)
     for connection in connections:
         connection.close()
 
