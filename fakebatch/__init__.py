@@ -7,20 +7,20 @@ who has it installed.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .calls import Call
     from .errors import ApiError, FixtureError, Problem, ServerError
     from .fake import FakeBatch
-    from .model import Account, Image
+    from .service.images import Account, Image
+    from .state.calls import Call
 
 __all__ = ["Account", "ApiError", "Call", "FakeBatch", "FixtureError", "Image", "Problem", "ServerError"]
 
 _HOMES = {
-    "Account": "model",
+    "Account": "service.images",
     "ApiError": "errors",
-    "Call": "calls",
+    "Call": "state.calls",
     "FakeBatch": "fake",
     "FixtureError": "errors",
-    "Image": "model",
+    "Image": "service.images",
     "Problem": "errors",
     "ServerError": "errors",
 }

@@ -11,21 +11,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from .app import App
-from .calls import Call, Calls
-from .description import Description
 from .errors import ServerError
-from .images import Images
-from .loader import load
-from .model import Account, Image, check_image
-from .script import ANY, CallNumbers, Step
-from .server import Server
-from .world import Clock, World, utc_now
+from .fixture_files.reading import load
+from .service.baseline import Description
+from .service.images import Account, Image, check_image
+from .service.script import ANY, CallNumbers, Step
+from .service.world import Clock, World, utc_now
+from .state.calls import Call, Calls
+from .state.collection import Images
+from .wire.application import App
+from .wire.server import Server
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-    from .redirect import Target
+    from .redirect.hosts import Target
 
 DEFAULT_CATALOGUE = Path(__file__).with_name("default.yaml")
 """The images that the service's reference prints. [doc]"""
@@ -110,7 +110,7 @@ class FakeBatch:
             if tls not in self._servers:
                 context = None
                 if tls:
-                    from .tls import server_context
+                    from .wire.certificates import server_context
 
                     context = server_context()
                 self._servers[tls] = Server(self._app, self._host, port, context)
@@ -167,7 +167,7 @@ class FakeBatch:
 
         Raises ServerError, saying what to install, where the extra `fakebatch[tls]` is missing.
         """
-        from .tls import ca_bundle
+        from .wire.certificates import ca_bundle
 
         return ca_bundle()
 
@@ -180,7 +180,7 @@ class FakeBatch:
         what resolves and connects through the standard library, in any thread. Raises ServerError if the fake is not
         started, and RuntimeError inside of another fake's redirect.
         """
-        from .redirect import Redirect
+        from .redirect.hosts import Redirect
 
         with Redirect(self._target()):
             yield self
@@ -192,22 +192,22 @@ class FakeBatch:
 
         Raises ServerError if it is not started.
         """
-        from .redirect import ENVIRONMENT_VARIABLE
+        from .redirect.hosts import ENVIRONMENT_VARIABLE
 
         target = self._target()
         try:
             tls = (str(target.tls_port()), target.ca_bundle())
         except ServerError:  # without the extra; the child says so if it connects to port 443
             tls = ("", "")
-        folders = [str(Path(__file__).with_name("child")), os.environ.get("PYTHONPATH", "")]
+        folders = [str(Path(__file__).parent / "redirect" / "child"), os.environ.get("PYTHONPATH", "")]
         return {
             ENVIRONMENT_VARIABLE: "\t".join((target.host, str(target.port), *tls)),
             "PYTHONPATH": os.pathsep.join(filter(None, folders)),
         }
 
     def _target(self) -> "Target":
-        from .redirect import Target
-        from .tls import ca_bundle
+        from .redirect.hosts import Target
+        from .wire.certificates import ca_bundle
 
         self._running()
         return Target(self._host, self._serve(tls=False).port, self._tls_port, ca_bundle)

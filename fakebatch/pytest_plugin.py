@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import os
 
     from .fake import FakeBatch
-    from .model import Image
-    from .world import World
+    from .service.images import Image
+    from .service.world import World
 
 _MARKERS = (
     "fakebatch(*fixtures, images=(), strict=False): this test's world: fixture files (relative to the test's file) and "
@@ -78,7 +78,7 @@ class _Session:
         """Serve the world of these fixtures (None: the default catalogue) from its baseline on."""
         from .errors import FixtureError
         from .fake import DEFAULT_CATALOGUE, describe
-        from .world import World
+        from .service.world import World
 
         mistake = ""
         if fixtures not in self._worlds:
@@ -107,7 +107,7 @@ def _relative(folder: Path, fixture: "str | os.PathLike[str] | Image") -> "Path 
 
 def _images(options: dict[str, Any]) -> "Sequence[Image]":
     """Take the images out of a marker's options."""
-    from .model import Image
+    from .service.images import Image
 
     images = options.pop("images", ())
     if not isinstance(images, list | tuple) or not all(isinstance(image, Image) for image in images):

@@ -8,7 +8,7 @@ import pytest
 from werkzeug.test import Client
 
 from fakebatch import Call, FakeBatch
-from fakebatch import calls as calls_module
+from fakebatch.state import calls as calls_module
 
 
 def test_a_call_tells_what_was_asked_and_answered() -> None:

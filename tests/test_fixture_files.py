@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fakebatch import Account, Image
-from fakebatch.description import Description
-from fakebatch.fixture_file import schema
-from fakebatch.loader import load
+from fakebatch.fixture_files.reading import load
+from fakebatch.service.baseline import Description
+from fakebatch.service.schema import schema
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from werkzeug.test import Client
 
 from fakebatch import ApiError, FakeBatch
 from fakebatch.errors import DOCUMENTED
-from fakebatch.operations import FUNCTIONS
-from fakebatch.routing import OPERATIONS
+from fakebatch.service.operation import FUNCTIONS
+from fakebatch.service.registry import OPERATIONS
 
 CORS = {
     "Access-Control-Allow-Origin": "*",

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from waiting import FOREVER, wait_until
 
 from fakebatch import FakeBatch, ServerError
-from fakebatch import server as server_module
+from fakebatch.wire import server as server_module
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug.test import create_environ
 
 from fakebatch import FakeBatch, Image
-from fakebatch.loader import load
+from fakebatch.fixture_files.reading import load
 
 SIZES = (100, 10_000, 1_000_000)
 ROUNDS = 1000

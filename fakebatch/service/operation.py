@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from .errors import ApiError
-from .model import EXAMPLE_OWNER, IMAGE_TYPES, PLATFORMS, Account, Image, format_time
+from ..errors import ApiError
+from .images import EXAMPLE_OWNER, IMAGE_TYPES, PLATFORMS, Account, Image, format_time
 from .world import World
 
 DEFAULT_ITEMS = 50

@@ -12,7 +12,7 @@ from typing import Any, overload
 import msgspec
 from werkzeug.datastructures import EnvironHeaders, Headers
 
-from .routing import check_operation
+from ..service.registry import check_operation
 
 NEWEST = 10_000
 """How many calls are kept, so that a soak test does not eat memory."""

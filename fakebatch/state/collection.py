@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from heapq import merge
 from operator import attrgetter
 
-from .model import Image, check_image
+from ..service.images import Image, check_image
 
 _by_id = attrgetter("id")
 

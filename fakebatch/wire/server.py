@@ -26,8 +26,8 @@ from urllib.parse import unquote_to_bytes
 
 from werkzeug.serving import WSGIRequestHandler
 
-from .app import error_body, new_request_id, response_headers
-from .errors import ApiError, ServerError
+from ..errors import ApiError, ServerError
+from .application import error_body, new_request_id, response_headers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment

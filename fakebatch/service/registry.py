@@ -7,7 +7,7 @@ Knows nothing of what operations do, or of HTTP.
 
 from typing import NamedTuple
 
-from .errors import nearest
+from ..errors import nearest
 
 
 class Route(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from .errors import FieldError
+from ..errors import FieldError
 
 Platform = Literal["Linux", "Windows"]
 ImageType = Literal["System", "Self"]

@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Self
 
-from .errors import ApiError
-from .model import Image, check_image
-from .routing import check_operation
+from ..errors import ApiError
+from .images import Image, check_image
+from .registry import check_operation
 
 ANY = "any"
 """Stands for every operation."""

@@ -23,13 +23,13 @@ from werkzeug.http import http_date
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request
 
-from . import signature
-from .calls import Call
-from .errors import ApiError
-from .operations import FUNCTIONS, Page, Parameters
-from .routing import ROUTES, Route
-from .script import Reply, Step
-from .world import World, utc_now
+from ..errors import ApiError
+from ..service.operation import FUNCTIONS, Page, Parameters
+from ..service.registry import ROUTES, Route
+from ..service.script import Reply, Step
+from ..service.world import World, utc_now
+from ..state.calls import Call
+from . import signatures as signature
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

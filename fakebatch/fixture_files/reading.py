@@ -18,13 +18,13 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import astuple
 
-from .description import Description
-from .errors import FieldError, FixtureError, Problem, nearest
-from .fixture_file import FixtureFile, ImageEntry, StepEntry
-from .model import Account, Image
-from .script import Step
-from .syntax import Document, DocumentError, Position, position_in
-from .validation import check, find
+from ..errors import FieldError, FixtureError, Problem, nearest
+from ..service.baseline import Description
+from ..service.images import Account, Image
+from ..service.schema import FixtureFile, ImageEntry, StepEntry
+from ..service.script import Step
+from .problems import check, find
+from .yaml_text import Document, DocumentError, Position, position_in
 
 _by_id = attrgetter("id")
 _PLACEHOLDER_FORMAT = re.compile(r"\d{0,3}[dxX]?", re.ASCII)

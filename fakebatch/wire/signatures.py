@@ -15,9 +15,9 @@ from urllib.parse import parse_qsl, quote, unquote
 
 from werkzeug.datastructures import Headers
 
-from .errors import ApiError
-from .model import Account
-from .world import World
+from ..errors import ApiError
+from ..service.images import Account
+from ..service.world import World
 
 CLOCK_WINDOW = timedelta(minutes=15)
 """How far the date of a request may lie from the server's clock. [doc]"""

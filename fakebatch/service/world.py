@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from random import Random
 from string import ascii_lowercase, digits
 
-from .calls import Call, Calls
-from .description import Description
-from .images import Images
+from ..state.calls import Call, Calls
+from ..state.collection import Images
+from .baseline import Description
 from .script import Step
 
 Clock = Callable[[], datetime]

@@ -11,11 +11,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from .calls import Call, counted
-from .errors import FixtureError, ServerError
-from .fake import FakeBatch
-from .fixture_file import schema
-from .loader import load
+from ..errors import FixtureError, ServerError
+from ..fake import FakeBatch
+from ..fixture_files.reading import load
+from ..service.schema import schema
+from ..state.calls import Call, counted
 
 DEFAULT_PORT = 8888
 """The port of the official SDK's own mock. [sdk]"""

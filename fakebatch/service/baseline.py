@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .model import Account, Image
+from .images import Account, Image
 from .script import Step
 
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from msgspec import inspect
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from .errors import nearest
-from .syntax import (
+from ..errors import nearest
+from .yaml_text import (
     LIST,
     MAPPING,
     MERGE,

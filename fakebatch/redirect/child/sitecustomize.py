@@ -20,5 +20,5 @@ def _run(spec: ModuleSpec | None) -> None:
 
 
 # From its file: the child may run in an environment in which fakebatch is not installed.
-_run(importlib.util.spec_from_file_location("fakebatch_redirect", _HERE.parent / "redirect.py"))
+_run(importlib.util.spec_from_file_location("fakebatch_redirect", _HERE.parent / "hosts.py"))
 _run(PathFinder.find_spec("sitecustomize", [entry for entry in sys.path if Path(entry).resolve() != _HERE.resolve()]))

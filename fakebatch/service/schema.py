@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
-from .model import Account, Image
+from .images import Account, Image
 from .script import ANY, LONGEST_DELAY
 
 MOST_REPEATS = 1_000_000

@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import ServerError
-from .redirect import EXTRA_IS_MISSING, SERVICE_NAME
+from ..errors import ServerError
+from ..redirect.hosts import EXTRA_IS_MISSING, SERVICE_NAME
 
 if TYPE_CHECKING:
     import trustme

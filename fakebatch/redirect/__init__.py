@@ -1,0 +1,1 @@
+"""Leads the host names of the service to a fake."""

@@ -1,0 +1,1 @@
+"""What BatchCompute does: resources, operations, script, the world. Knows nothing of HTTP."""

@@ -1,0 +1,1 @@
+"""HTTP: the WSGI application, signatures, the server, certificates."""
