@@ -10,7 +10,6 @@ from werkzeug.test import Client
 
 from fakebatch import ApiError, FakeBatch
 from fakebatch.errors import DOCUMENTED
-from fakebatch.service.operation import FUNCTIONS
 from fakebatch.service.registry import OPERATIONS
 
 CORS = {

@@ -15,7 +15,8 @@ from ..errors import FixtureError, ServerError
 from ..fake import FakeBatch
 from ..fixture_files.reading import load
 from ..service.schema import schema
-from ..state.calls import Call, counted
+from ..state.calls import Call
+from ..state.collection import counted
 
 DEFAULT_PORT = 8888
 """The port of the official SDK's own mock. [sdk]"""
@@ -90,7 +91,7 @@ def _check(options: argparse.Namespace) -> int:
             failed = True
             print(error, file=sys.stderr)
         else:
-            print(f"{path}: fine, {counted(len(description.images), 'image')}")
+            print(f"{path}: fine, {counted(len(description.records['images']), 'image')}")
     return int(failed)
 
 
