@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from .errors import ServerError
 from .service.accounts import Account
-from .service.baseline import describe
+from .service.baseline import DEFAULT_CATALOGUE, describe
 from .service.images import IMAGES, Image
 from .service.registry import ANY
 from .service.script import CallNumbers, Step, StepBuilder
@@ -59,7 +59,7 @@ class FakeBatch:
         self._servers: dict[bool, Server] = {}
         self._starting = threading.Lock()
         self._stopping = threading.Event()
-        self.world = World(describe(fixtures, accounts), clock)
+        self.world = World(describe(fixtures or [DEFAULT_CATALOGUE], accounts), clock)
         self._app = App(self.world, on_call)
 
     def show(self, world: World) -> None:

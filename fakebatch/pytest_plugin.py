@@ -77,13 +77,13 @@ class _Session:
     def show(self, fixtures: tuple["Path | Image", ...] | None) -> "FakeBatch":
         """Serve the world of these fixtures (None: the default catalogue) from its baseline on."""
         from .errors import FixtureError
-        from .service.baseline import describe
+        from .service.baseline import DEFAULT_CATALOGUE, describe
         from .service.world import World
 
         mistake = ""
         if fixtures not in self._worlds:
             try:
-                self._worlds[fixtures] = World(describe(fixtures or ()))
+                self._worlds[fixtures] = World(describe([DEFAULT_CATALOGUE] if fixtures is None else fixtures))
             except (FixtureError, ValueError, TypeError) as error:
                 mistake = str(error)
         if mistake:  # outside of the except clause, or pytest would show it twice

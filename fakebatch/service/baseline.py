@@ -30,7 +30,7 @@ DEFAULT_CATALOGUE = Path(__file__).parent.parent / "default.yaml"
 
 
 def describe(fixtures: Iterable[str | os.PathLike[str] | msgspec.Struct], accounts: Iterable[Account] = ()) -> Baseline:
-    """Return the baseline that fixture files, records and accounts make up; with none, the default catalogue.
+    """Return the baseline that fixture files, records and accounts make up.
 
     Raises FixtureError for files that do not load, ValueError for an Id or an access key that is there twice, and
     TypeError for what is neither a path nor a record.
@@ -47,7 +47,7 @@ def describe(fixtures: Iterable[str | os.PathLike[str] | msgspec.Struct], accoun
         else:
             kinds = " or ".join(resource.record.__name__ for resource in RESOURCES)
             raise TypeError(f"expected the path of a fixture file or an {kinds}, got {fixture!r}")
-    baseline = load(*(paths if paths or records else [DEFAULT_CATALOGUE]))
+    baseline = load(*paths)
     if records:
         merged = {
             resource.name: {resource.key_of(record): record for record in baseline.records.get(resource.name, ())}
