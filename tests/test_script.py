@@ -376,7 +376,7 @@ def test_a_call_that_began_before_a_reset_leaves_no_record_behind(fake: FakeBatc
     fake.on("DeleteImage").delay(1).remove("img-b")
     put_off: list[Callable[[], Iterable[bytes]]] = []
     environ = EnvironBuilder("/images/img-a", method="DELETE").get_environ()
-    environ["fakebatch.later"] = lambda _, finish: put_off.append(finish) or []
+    environ["fakebatch.later"] = lambda _, finish: put_off.append(finish) or []  # type: ignore[func-returns-value]  # it is what append returns
     assert fake(environ, lambda *_: None) == []  # type: ignore[arg-type]  # nobody writes
     fake.reset()
     with pytest.raises(ConnectionAbortedError, match=r"^the fake was reset before the answer$"):

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, overload
 
@@ -105,9 +106,12 @@ def host_name(host: str) -> str:
     return re.sub(r":\d*$", "", host)
 
 
+_value = itemgetter(1)
+
+
 def _size(call: Call) -> int:
     """Return how many bytes a call keeps of what a client sent."""
-    return len(call.body) + len(call.path) + len(call.query) + sum(len(value) for _, value in call.environ)
+    return len(call.body) + len(call.path) + len(call.query) + sum(map(len, map(_value, call.environ)))
 
 
 class Calls(Sequence[Call]):

@@ -199,6 +199,9 @@ class _Exchange:
         response, ConnectionAbortedError silently or in the middle of its body. What becomes of the connection is the
         server's to know.
         """
+        if not self.steps:
+            self.start_response(status_line(self.status), self._headers())
+            return [self.body or b""]
         step = self.outcome
         if step and step.drop == "before":
             raise ConnectionResetError("the script drops the connection before the response")
