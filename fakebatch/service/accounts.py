@@ -5,10 +5,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from .records import EXAMPLE_OWNER, LARGEST_OWNER
+from .records import EXAMPLE_OWNER, LARGEST_OWNER, RecordType
 
 
-class Account(msgspec.Struct, frozen=True, rename="pascal", forbid_unknown_fields=True):
+class Account(msgspec.Struct, metaclass=RecordType, frozen=True, rename="pascal", forbid_unknown_fields=True):
     """Someone who signs requests. The secret is left out of its repr."""
 
     access_key_id: Annotated[str, Meta(min_length=1, description="The public half of the key.")]

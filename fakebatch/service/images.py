@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from ..errors import ApiError, FieldError
 from .operation import TOKEN, Created, Page, Parameters, Resource, View, idempotent_token
-from .records import EXAMPLE_OWNER, LARGEST_OWNER, normal_time
+from .records import EXAMPLE_OWNER, LARGEST_OWNER, RecordType, normal_time
 from .rules import Text, check
 
 Platform = Literal["Linux", "Windows"]
@@ -23,7 +23,7 @@ _NOBODY_SAID: Final = int(str(EXAMPLE_OWNER))
 """The default owner: an int of its own, so that it can be told from the same number given on purpose."""
 
 
-class Image(msgspec.Struct, frozen=True, rename="pascal", gc=False):
+class Image(msgspec.Struct, metaclass=RecordType, frozen=True, rename="pascal", gc=False):
     """One `ImageInfo` record. Immutable; only `id` is required.
 
     The defaults are the values of the reference's own example of a Self image [doc]. A System image belongs to owner 0

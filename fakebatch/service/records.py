@@ -5,9 +5,11 @@ Knows nothing of any resource.
 
 import re
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ..errors import nearest
 from ..state.clock import in_utc
 from ..state.collection import a
 
@@ -17,6 +19,22 @@ EXAMPLE_OWNER = 123456
 LARGEST_OWNER = 2**63 - 1
 
 _WIRE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+
+
+class RecordType(msgspec.StructMeta):
+    """The type of the types of records: it says how a field is spelled in Python, where the wire's name was written."""
+
+    if not TYPE_CHECKING:  # to a type checker, a record takes its own fields, and nothing else
+
+        def __call__(self, *values: object, **fields: object) -> Any:
+            """Make a record. Raises TypeError for a field that it does not have."""
+            known = self.__struct_fields__
+            for field in fields:
+                if field not in known:
+                    ours = dict(zip(self.__struct_encode_fields__, known, strict=True)).get(field, field)
+                    hint = nearest(ours, known) or f"; known are {', '.join(known)}"
+                    raise TypeError(f"{self.__name__} has no field {field!r}{hint}")
+            return super().__call__(*values, **fields)
 
 
 def format_time(moment: datetime) -> str:
