@@ -25,6 +25,9 @@ from .script import EFFECTS, CallNumbers, Step, StepBuilder
 
 Answer = TypeVar("Answer")
 
+MOST_FAILURES = 100
+"""How many failures are kept: one that comes with each request would eat memory."""
+
 
 class StaleError(Exception):
     """What is to be done was begun before a reset, and must leave no trace in what came after it."""
@@ -84,8 +87,7 @@ class World:
         """When which nonce of which access key was used."""
         self.epoch = 0
         """Counts the resets: what an earlier epoch began must leave no trace in a later one."""
-        self.failures: list[Exception] = []
-        """What the user's callbacks, or the fake itself, raised while requests were answered."""
+        self._failures: list[Exception] = []
         self.begin()
 
     def _collection(self, resource: Resource[Record]) -> Collection[Record]:
@@ -109,7 +111,7 @@ class World:
             self.script = [ScriptedStep(step) for step in self._baseline.script]
             self._every_step = list(self.script)
             self._unfinished.clear()
-            self.failures.clear()
+            self._failures.clear()
             self.reset()
 
     def reset(self) -> None:
@@ -146,7 +148,7 @@ class World:
         try:
             return in_utc(self._clock())
         except Exception as error:  # it is the test's; the client is answered all the same
-            self.failures.append(error)
+            self.tell(error)
             return utc_now()
 
     def on(
@@ -218,12 +220,17 @@ class World:
         """The steps that have not acted since the world was begun, in none of its epochs."""
         return [step.step for step in self._every_step if not step.ever_used]
 
+    def tell(self, error: Exception) -> None:
+        """Keep what a callback of the user's, or the fake itself, raised, for the test to be told of it."""
+        if len(self._failures) < MOST_FAILURES:
+            self._failures.append(error)
+
     def take_failures(self) -> list[Exception]:
         """Return what went wrong unseen since this was last asked: what callbacks raised, steps without effect."""
         with self.lock:
             unfinished = [builder.step.trigger for builder in self._unfinished if not builder.attempted]
-            failures = [*self.failures, *map(_without_effect, unfinished)]
-            self.failures.clear()
+            failures = [*self._failures, *map(_without_effect, unfinished)]
+            self._failures.clear()
             self._unfinished.clear()
         return failures
 

@@ -131,7 +131,7 @@ class _Exchange:
         except ApiError as error:
             self._refuse(error)
         except Exception as error:  # whatever our own mistake was, the client gets an answer
-            self.world.failures.append(error)
+            self.world.tell(error)
             self._refuse(ApiError("InternalError"))
         return self.conclude()
 
@@ -167,7 +167,7 @@ class _Exchange:
                 self.body, own = encode_body(function(self._call()), reply.headers)
                 self.reply_headers = [*reply.headers, *own]
             except Exception as error:  # the test's, which is told of it
-                self.world.failures.append(error)
+                self.world.tell(error)
                 self.reply_headers = None
                 self._refuse(ApiError("InternalError"))
 
@@ -188,7 +188,7 @@ class _Exchange:
             try:
                 on_call(call)
             except Exception as error:  # who watches a request can't lose its answer
-                self.world.failures.append(error)
+                self.world.tell(error)
 
         return self._aside(work, self.send)
 
