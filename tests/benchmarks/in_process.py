@@ -70,7 +70,7 @@ _NEW_PROCESS = {
 def _new_process(code: str, folder: Path | None) -> float:
     """Return how long these statements take in a process that has imported nothing yet."""
     program = f"import time; begin = time.perf_counter(); {code}; print(time.perf_counter() - begin)"
-    command = [sys.executable, "-c", program]
+    command = [sys.executable, "-P", "-c", program]  # not what lies in the current folder, but what `folder` says
     return float(subprocess.run(command, env=environment(folder), capture_output=True, check=True).stdout)
 
 
