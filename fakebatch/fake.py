@@ -11,15 +11,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from .errors import ServerError
+from .errors import ApiError, ServerError
 from .fixture_files.reading import load
+from .forks import in_child
 from .service.baseline import Description
 from .service.images import Account, Image, check_image
 from .service.script import ANY, CallNumbers, Step
 from .service.world import Clock, World, utc_now
 from .state.calls import Call, Calls
 from .state.collection import Images
-from .wire.application import App
+from .wire.application import MOST_BODY_BYTES, App, error_body, new_request_id, response_headers
 from .wire.server import Server
 
 if TYPE_CHECKING:
@@ -61,6 +62,12 @@ def describe(fixtures: Iterable[str | os.PathLike[str] | Image], accounts: Itera
     return description
 
 
+def refuse(status: int) -> tuple[list[tuple[str, str]], bytes]:
+    """Return headers and body with which what is no HTTP is refused, in the service's form. [choice]"""
+    body = error_body(ApiError("InternalError" if status == 500 else "InvalidUrlPattern"))
+    return response_headers(new_request_id(), body), body
+
+
 class FakeBatch:
     """A fake of BatchCompute's images API: in this process, on a local port.
 
@@ -85,10 +92,14 @@ class FakeBatch:
         tls: bool = False,
         on_call: Callable[[Call], None] | None = None,
     ) -> None:
-        self._host, self._port, self._tls = host, port, tls
-        # By whether they speak TLS. The one that was not asked for is started when a redirect needs it.
-        self._servers: dict[bool, Server] = {}
-        self._starting = threading.Lock()
+        self._host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+        self._port, self._tls = port, tls
+        self._server: Server | None = None
+        # By whether they speak TLS. The one that was not asked for is added when a redirect needs it. A stop keeps
+        # them, so that a test can play an outage.
+        self._ports: dict[bool, int] = {}
+        self._starting = threading.RLock()
+        in_child(self._after_fork)
         self._stopping = threading.Event()
         self.world = World(describe(fixtures or [DEFAULT_CATALOGUE], accounts), clock)
         self._app = App(self.world, on_call, self._stopping.wait)
@@ -99,33 +110,65 @@ class FakeBatch:
         self.world = self._app.world = world
 
     def start(self) -> Self:
-        """Listen, and answer from now on. Raises ServerError if the port is taken."""
-        self._stopping.clear()
-        self._serve(tls=self._tls, port=self._port)
+        """Listen, and answer from now on, on the ports of before if it was stopped.
+
+        Raises ServerError if a port is taken, and if it has ended since it was started.
+        """
+        with self._starting:
+            if self._server is not None and self._server.is_inherited:
+                # The parent goes on serving on its ports.
+                self._server, self._ports = None, {}
+            if self._server is None:
+                self._stopping.clear()
+                self._server = Server(self._app, refuse, self._report, MOST_BODY_BYTES)
+                ports = {self._tls: self._port, **self._ports}
+                try:
+                    for tls, port in ports.items():
+                        self._listen(self._server, tls, port)
+                except BaseException:
+                    self.stop()
+                    raise
+            self._running()
         return self
 
-    def _serve(self, *, tls: bool, port: int = 0) -> Server:
-        """Return the server that speaks TLS or the one that does not, started if it is not yet."""
-        with self._starting:
-            if tls not in self._servers:
-                context = None
-                if tls:
-                    from .wire.certificates import server_context
+    def _listen(self, server: Server, tls: bool, port: int = 0) -> int:
+        choose = None
+        if tls:
+            from .wire.certificates import choose_context
 
-                    context = server_context()
-                self._servers[tls] = Server(self._app, self._host, port, context)
-            return self._servers[tls]
+            choose = choose_context(self._host)
+        self._ports[tls] = server.listen(self._host, port, choose)
+        return self._ports[tls]
+
+    def _serve(self, *, tls: bool) -> int:
+        """Return the port that speaks TLS or the one that does not, which is added if it is not there yet.
+
+        Raises ServerError if the fake is not started.
+        """
+        with self._starting:
+            server = self._running()
+            return self._ports[tls] if tls in self._ports else self._listen(server, tls)
 
     def stop(self) -> None:
         """Stop, within milliseconds: connections are dropped, delayed answers are never sent.
 
-        It can be started again.
+        It can be started again, and listens on the same ports then. Raises ServerError if it had ended before.
         """
         with self._starting:
-            servers, self._servers = self._servers, {}
-        for server in servers.values():
-            server.stop()
-        self._stopping.set()  # behind it, or an answer that is delayed would be sent after all
+            server, self._server = self._server, None
+            self._stopping.set()
+            if server is not None:
+                try:
+                    server.check()
+                finally:
+                    server.stop()
+
+    def _after_fork(self) -> None:
+        """Take a lock of its own for a forked child."""
+        self._starting = threading.RLock()
+
+    def _report(self, error: BaseException) -> None:
+        """Take what the application raised."""
 
     def __enter__(self) -> Self:
         return self.start()
@@ -140,20 +183,27 @@ class FakeBatch:
         return self._app(environ, start_response)
 
     def _running(self) -> Server:
+        server = self._server
+        if server is None:
+            raise ServerError("this fake is not started; use it in a with statement, or call start()")
         try:
-            return self._servers[self._tls]
-        except KeyError:
-            raise ServerError("this fake is not started; use it in a with statement, or call start()") from None
+            server.check()
+        except ServerError:
+            self._server = None
+            raise
+        return server
 
     @property
     def host(self) -> str:
         """The address it listens on. Raises ServerError, as `port` and `url` do, if it is not started."""
-        return self._running().host
+        self._running()
+        return self._host
 
     @property
     def port(self) -> int:
         """The port it listens on."""
-        return self._running().port
+        self._running()
+        return self._ports[self._tls]
 
     @property
     def url(self) -> str:
@@ -210,10 +260,10 @@ class FakeBatch:
         from .wire.certificates import ca_bundle
 
         self._running()
-        return Target(self._host, self._serve(tls=False).port, self._tls_port, ca_bundle)
+        return Target(self._host, self._serve(tls=False), self._tls_port, ca_bundle)
 
     def _tls_port(self) -> int:
-        return self._serve(tls=True).port
+        return self._serve(tls=True)
 
     @property
     def images(self) -> Images:
@@ -272,5 +322,5 @@ class FakeBatch:
         self.world.reset()
 
     def __repr__(self) -> str:
-        where = self.url if self._servers else "not started"
+        where = self.url if self._server else "not started"
         return f"<FakeBatch {where}, {len(self.images)} images>"

@@ -195,6 +195,8 @@ class _Exchange:
     def _read_body(self) -> bytes:
         """Return the body as sent. It is `InvalidHttpBody` if it is too large, incomplete or badly framed. [choice]"""
         length = self.environ.get("CONTENT_LENGTH", "")
+        if self.environ.get("fakebatch.incomplete") and (not length or length.isdigit()):
+            raise ApiError("InvalidHttpBody", Message="It ended before its announced length.")
         if length in ("", "0") and not self.environ.get("wsgi.input_terminated"):
             return b""
         if length and not (length.isascii() and length.isdigit()):
