@@ -1,7 +1,7 @@
 """One connection: its bytes, plain or in TLS, to the one request on it and its answer. Knows nothing of BatchCompute.
 
-What the bytes mean is `http`'s to know, and when there are any is the server's. What is here is what comes next: to wait for
-the client, to run the application, to send, to listen to a client that still sends, to close.
+What the bytes mean is `http`'s to know, and when there are any is the server's. What is here is what comes next: to
+wait for the client, to run the application, to send, to listen to a client that still sends, to close.
 """
 
 import contextlib
@@ -122,7 +122,7 @@ class Tls:
 class Connection:
     """A connection, and the one request that is answered on it."""
 
-    def __init__(self, server: Server, sock: SocketType, environ: "WSGIEnvironment", tls: Tls | None) -> None:
+    def __init__(self, server: "Server", sock: SocketType, environ: "WSGIEnvironment", tls: Tls | None) -> None:
         self._server, self._socket, self._environ, self._tls = server, sock, environ, tls
         self._reader = RequestReader(server.most_body_bytes)
         self._response: Response | None = None

@@ -217,11 +217,11 @@ class Server:
         while self._handed_over and not self.is_stopping:
             self._handed_over.popleft()()
         if self._timers or self.idle or self.lingering:
-            now = now()
+            moment = now()
             for waiting in (self.idle, self.lingering):
-                while waiting and next(iter(waiting.values())) <= now:
+                while waiting and next(iter(waiting.values())) <= moment:
                     next(iter(waiting)).close()
-            while self._timers and self._timers[0][0] <= now and not self.is_stopping:
+            while self._timers and self._timers[0][0] <= moment and not self.is_stopping:
                 heappop(self._timers)[2]()
 
     def _close(self) -> None:
