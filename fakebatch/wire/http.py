@@ -11,7 +11,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -137,7 +137,7 @@ class RequestReader:
             if self.ended:  # stopped by us, or something came after the request
                 self.whole = False
                 return
-            if isinstance(error.__context__, Exception):
+            if isinstance(error, HttpParserCallbackError) and error.__context__:
                 raise error.__context__ from None  # a mistake of our own in a callback
             self._fail()
 
