@@ -158,6 +158,8 @@ class FakeBatch:
             server, self._server = self._server, None
             self._stopping.set()
             if server is not None:
+                if server.is_inherited:  # the ports are its parent's
+                    self._ports = {}
                 try:
                     server.check()
                 finally:

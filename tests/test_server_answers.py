@@ -101,10 +101,7 @@ def test_others_are_answered_while_one_waits(serve: Serve) -> None:
 
     def app(environ: "WSGIEnvironment", start: "StartResponse") -> Any:
         if environ["PATH_INFO"] == "/slow":
-            answer: Iterable[bytes] = environ["fakebatch.aside"](
-                lambda: go_on.wait(FOREVER), lambda: ok(start, b"slow")
-            )
-            return answer
+            return environ["fakebatch.aside"](lambda: go_on.wait(FOREVER), lambda: ok(start, b"slow"))
         if environ["PATH_INFO"] == "/later":
             return environ["fakebatch.later"](3600, lambda: ok(start))
         return ok(start)
@@ -177,9 +174,8 @@ def test_a_server_may_be_stopped_from_within(serve: Serve, where: str) -> None:
         if where == "application":
             return finish()
         if where == "aside":
-            answer: Iterable[bytes] = environ["fakebatch.aside"](stop, finish)
-        else:
-            return environ["fakebatch.later"](0, finish)
+            return environ["fakebatch.aside"](stop, finish)
+        return environ["fakebatch.later"](0, finish)
 
     served = serve(app)
     with served.connect() as connection:

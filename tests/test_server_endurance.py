@@ -163,19 +163,18 @@ def test_a_forked_child_may_stop_reset_and_start_anew(fake: FakeBatch) -> None:
     assert "img-a" in fake.images
 
 
+def run(program: str, *arguments: str) -> str:
+    """Run a program in a process of its own, which may print nothing on stderr, and return what it prints."""
+    command = [sys.executable, "-c", textwrap.dedent(program), *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=FOREVER, check=False)
+    assert result.stderr == ""
+    return result.stdout
+
+
 def test_an_ordinary_exit_of_a_forked_child_leaves_the_parent_its_server_and_its_certificates() -> None:
     program = """
         import os, sys, ssl, resource, time, urllib.request
         from fakebatch import FakeBatch
-        with FakeBatch(tls=True) as fake:
-            path = fake.ca_bundle
-            child = os.fork()
-            if not child:
-                sys.exit()
-        if not child:
-            sys.exit()
-    """
-    parent = """
         with FakeBatch(tls=True) as fake:
             path = fake.ca_bundle
             for _ in range(3):
@@ -185,17 +184,13 @@ def test_an_ordinary_exit_of_a_forked_child_leaves_the_parent_its_server_and_its
                 os.waitpid(child, 0)
             context = ssl.create_default_context(cafile=path)
             urllib.request.urlopen(fake.url + "/images", context=context).read()
-            before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+            before = time.process_time()
             time.sleep(0.2)
-            assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - before < 0.1, "it spins"
-            print("done")
+            assert time.process_time() - before < 0.1, "it spins"
         assert os.path.exists(path)
+        print("done")
     """
-    program = textwrap.dedent(program).split("with", 1)[0] + textwrap.dedent(parent)
-    result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=FOREVER, check=False
-    )
-    assert (result.stdout, result.stderr) == ("done\n", "")
+    assert run(program) == "done\n"
 
 
 def test_a_connection_of_the_parent_ends_though_a_forked_child_lives(fake: FakeBatch) -> None:
@@ -225,9 +220,9 @@ def test_without_file_descriptors_it_pauses_and_recovers(fake: FakeBatch) -> Non
             connection.settimeout(FOREVER)
             connection.connect((fake.host, fake.port))
             connection.sendall(b"GET")
-        before = time.thread_time(), time.process_time()
+        before = time.process_time()
         time.sleep(0.2)
-        assert time.process_time() - before[1] < 0.1, "it spins"
+        assert time.process_time() - before < 0.1, "it spins"
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for connection in waiting:
@@ -257,8 +252,8 @@ def test_256_clients_that_connect_at_once_are_all_accepted() -> None:
             connection.setblocking(False)
             connection.connect_ex((fake.host, fake.port))
         for connection in connections:
-            connection.settimeout(0.5)  # the system tries again only after a second
-            connection.send(GET) if not connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) else None
+            connection.settimeout(0.5)  # the system would try again only after a second
+            connection.sendall(GET)
         go_on.set()
         for connection in connections:
             connection.settimeout(FOREVER)
@@ -329,7 +324,7 @@ def test_an_outage_is_a_stop_and_a_start_on_the_same_ports() -> None:
 def test_whatever_name_is_asked_for_gets_a_certificate_and_nothing_is_printed(
     name: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    placeholder = b"n" * len(name)
+    placeholder = b"".join(b"." if number % 50 == 49 else b"n" for number in range(len(name)))
     with FakeBatch(Image(id="img-a"), tls=True) as fake, connect(fake) as connection:
         context = client_context()
         context.check_hostname = False
@@ -376,10 +371,7 @@ def test_fakes_that_start_at_once_have_one_authority() -> None:
         for fake in fakes: urllib.request.urlopen(fake.url + "/images", context=context).read()
         print(len({fake.ca_bundle for fake in fakes}))
     """
-    result = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=FOREVER, check=False
-    )
-    assert (result.stdout, result.stderr) == ("1\n", "")
+    assert run(program) == "1\n"
 
 
 def test_truststore_may_be_injected_before_or_after() -> None:
@@ -397,23 +389,14 @@ def test_truststore_may_be_injected_before_or_after() -> None:
             print(urllib.request.urlopen(fake.url + "/images", context=context).status)
     """
     for when in ("before", "after"):
-        result = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(program), when],
-            capture_output=True,
-            text=True,
-            timeout=FOREVER,
-            check=False,
-        )
-        assert (result.stdout, result.stderr) == ("200\n", "")
+        assert run(program, when) == "200\n"
 
 
-@pytest.mark.parametrize(
-    ("host", "reason"), [("no.such.host", "there is no such host"), ("a\0b", "there is no such host")]
-)
-def test_a_host_that_does_not_exist_is_an_error_that_says_so(host: str, reason: str) -> None:
+@pytest.mark.parametrize("host", ["no.such.host", "a\0b"])
+def test_a_host_that_does_not_exist_is_an_error_that_says_so(host: str) -> None:
     with pytest.raises(ServerError) as caught:
         FakeBatch(Image(id="img-a"), host=host).start()
-    assert str(caught.value) == f"can't listen on port 0 of {host}: {reason}"
+    assert str(caught.value) == f"can't listen on port 0 of {host}: there is no such host"
 
 
 def exchange(fake: FakeBatch, raw: bytes, context: ssl.SSLContext | None) -> bytes:

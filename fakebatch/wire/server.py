@@ -121,7 +121,7 @@ class Server:
                 self._thread.start()
             except RuntimeError as error:
                 self._thread = None
-                self._close()
+                self.stop()
                 raise ServerError(f"can't serve port {listener.port} of {host}: {error}") from None
         return listener.port
 
