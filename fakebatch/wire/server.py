@@ -13,7 +13,6 @@ import contextlib
 import errno
 import itertools
 import os
-import socket
 import sys
 import threading
 from collections import deque
@@ -25,7 +24,6 @@ from socket import (
     AF_INET,
     AF_INET6,
     IPPROTO_IPV6,
-    IPPROTO_TCP,
     IPV6_V6ONLY,
     SO_ACCEPTCONN,
     SO_REUSEADDR,
@@ -47,8 +45,6 @@ if TYPE_CHECKING:
 PAUSE_SECONDS = 0.05
 """How long nothing is accepted after that failed, as when all file descriptors are in use."""
 
-TCP_DEFER_ACCEPT: int | None = getattr(socket, "TCP_DEFER_ACCEPT", None)
-"""Linux has it."""
 _BACKLOG = 4096
 _AT_ONCE = 32
 """How many connections are accepted before others get their turn."""
@@ -350,10 +346,6 @@ def _listening_socket(host: str, port: int) -> SocketType:
         if family == AF_INET6:
             sock.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 1)
         sock.bind((host, port))
-        if TCP_DEFER_ACCEPT is not None:
-            # Be told of a connection once its request is there: an eighth of a request's latency, and a fifth of its
-            # processor time. One that stays silent is accepted after a second.
-            sock.setsockopt(IPPROTO_TCP, TCP_DEFER_ACCEPT, 1)
         sock.listen(_BACKLOG)
     except (OSError, ValueError, TypeError) as error:  # the last two for what can't be a host's name
         sock.close()
