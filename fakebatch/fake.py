@@ -99,7 +99,7 @@ class FakeBatch:
         # them, so that a test can play an outage.
         self._ports: dict[bool, int] = {}
         self._starting = threading.RLock()
-        in_child(self._after_fork)
+        in_child(self, FakeBatch._after_fork)
         self._stopping = threading.Event()
         self.world = World(describe(fixtures or [DEFAULT_CATALOGUE], accounts), clock)
         self._app = App(self.world, on_call, self._stopping.wait)

@@ -5,21 +5,20 @@ Knows nothing of what that is. Imports the standard library only.
 
 import os
 from collections.abc import Callable
-from weakref import WeakMethod
+from typing import Any
+from weakref import WeakKeyDictionary
 
-_methods: set[WeakMethod[Callable[[], None]]] = set()
+_functions: WeakKeyDictionary[Any, Callable[[Any], object]] = WeakKeyDictionary()
 
 
-def in_child(method: Callable[[], None]) -> None:
-    """Have a bound method called in each forked child of this process, as long as its object lives."""
-    _methods.add(WeakMethod(method, _methods.discard))
+def in_child(owner: object, function: Callable[[Any], object]) -> None:
+    """Have `function(owner)` called in each forked child of this process, as long as the owner lives."""
+    _functions[owner] = function
 
 
 def _run_in_child() -> None:
-    for reference in list(_methods):
-        method = reference()
-        if method:
-            method()
+    for owner, function in list(_functions.items()):
+        function(owner)
 
 
 os.register_at_fork(after_in_child=_run_in_child)

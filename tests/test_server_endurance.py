@@ -359,6 +359,20 @@ def test_the_certificate_is_good_for_the_url(host: str, asked: str) -> None:
         connection.close()
 
 
+def test_a_fake_that_lives_until_the_end_of_the_process_says_nothing_then() -> None:
+    program = """
+        from fakebatch import FakeBatch
+        from fakebatch.wire.server import Server
+        fake = FakeBatch().start()
+        stopped = FakeBatch().start()
+        stopped.stop()
+        forever = [fake, stopped, Server]
+        forever.append(forever)
+        print("done")
+    """
+    assert run(program) == "done\n"
+
+
 def test_fakes_that_start_at_once_have_one_authority() -> None:
     program = """
         import ssl, threading, urllib.request

@@ -97,7 +97,7 @@ class Server:
         for end in (self._awake, self._wake):
             os.set_blocking(end, False)
         self.selector.register(self._awake, EVENT_READ, self)
-        in_child(self._leave_to_parent)
+        in_child(self, Server._leave_to_parent)
 
     def listen(self, host: str, port: int = 0, choose: Callable[[bytes], SSLContext] | None = None) -> int:
         """Listen on one more address, with TLS if `choose` returns a context for what a client sends first.
@@ -339,8 +339,9 @@ def _listening_socket(host: str, port: int) -> SocketType:
         raise ServerError(f"{where}: a port is a number from 0 to 65535")
     family = AF_INET6 if ":" in host else AF_INET
     # Not socket.socket: a test's guard may have replaced that, and fakebatch may be imported after it has.
-    sock = SocketType(family, SOCK_STREAM)
+    sock: SocketType | None = None
     try:
+        sock = SocketType(family, SOCK_STREAM)
         sock.setblocking(False)
         sock.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         if family == AF_INET6:
@@ -348,7 +349,8 @@ def _listening_socket(host: str, port: int) -> SocketType:
         sock.bind((host, port))
         sock.listen(_BACKLOG)
     except (OSError, ValueError, TypeError) as error:  # the last two for what can't be a host's name
-        sock.close()
+        if sock is not None:
+            sock.close()
         raise ServerError(f"{where}: {_reason(error)}") from None
     return sock
 
