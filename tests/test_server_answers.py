@@ -202,6 +202,17 @@ def test_what_an_application_raises_is_reported_and_answered(serve: Serve, kind:
     assert [type(error) for error in served.reported] == [kind, kind]
 
 
+def test_a_refusal_that_fails_costs_its_own_connection_only(serve: Serve) -> None:
+    def app(environ: "WSGIEnvironment", start: "StartResponse") -> Any:
+        return environ["fakebatch.later"](0, (lambda: 1 / 0) if environ["PATH_INFO"] == "/bad" else lambda: ok(start))
+
+    served = serve(app)
+    served.server.refuse = lambda status: [][status]
+    assert served.ask(b"GET /bad HTTP/1.1\r\n\r\n") == b""
+    assert served.ask().endswith(b"done")
+    assert [type(error) for error in served.reported] == [ZeroDivisionError, IndexError]
+
+
 def test_what_work_raises_is_reported_and_the_answer_goes_on(serve: Serve) -> None:
     def app(environ: "WSGIEnvironment", start: "StartResponse") -> Any:
         return environ["fakebatch.aside"](lambda: [].pop(), lambda: ok(start))

@@ -128,6 +128,10 @@ def test_time_may_be_frozen_around_it() -> None:
             assert receive(connection) == b""
 
 
+forks = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+"""Later Pythons warn of any fork beside threads."""
+
+
 def in_child(function: Callable[[], None]) -> None:
     """Run a function in a forked child that then ends as Python does. Fails if it raises."""
     child = multiprocessing.get_context("fork").Process(target=function)
@@ -136,6 +140,7 @@ def in_child(function: Callable[[], None]) -> None:
     assert child.exitcode == 0
 
 
+@forks
 def test_a_forked_child_may_stop_reset_and_start_anew(fake: FakeBatch) -> None:
     def stop() -> None:
         fake.reset()
@@ -173,8 +178,9 @@ def run(program: str, *arguments: str) -> str:
 
 def test_an_ordinary_exit_of_a_forked_child_leaves_the_parent_its_server_and_its_certificates() -> None:
     program = """
-        import os, sys, ssl, resource, time, urllib.request
+        import os, sys, ssl, time, urllib.request, warnings
         from fakebatch import FakeBatch
+        warnings.simplefilter("ignore")  # later Pythons warn of any fork beside threads
         with FakeBatch(tls=True) as fake:
             path = fake.ca_bundle
             for _ in range(3):
@@ -193,6 +199,7 @@ def test_an_ordinary_exit_of_a_forked_child_leaves_the_parent_its_server_and_its
     assert run(program) == "done\n"
 
 
+@forks
 def test_a_connection_of_the_parent_ends_though_a_forked_child_lives(fake: FakeBatch) -> None:
     with connect_as_it_speaks(fake) as connection:
         connection.sendall(b"GET /images HTTP/1.1\r\n")

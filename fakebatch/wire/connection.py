@@ -137,17 +137,26 @@ class Connection:
         server.connections.add(self)
 
     def ready(self, events: int) -> None:
-        """Read and write what can be. Whatever is wrong with a connection ends it and nothing else."""
+        """Read and write what can be."""
+        self._guarded(self._read_and_write, events)
+
+    def _guarded(self, step: Callable[..., object], *arguments: object) -> None:
+        """Take a step, if the connection is still open. Whatever is wrong with it ends it and nothing else."""
+        if self._is_closed:
+            return
         try:
-            if events & EVENT_READ and not self._is_closed:
-                self._receive()
-            if events & EVENT_WRITE and not self._is_closed:
-                self._flush()
+            step(*arguments)
         except OSError:
             self.close()  # the client has gone
-        except Exception as error:
+        except Exception as error:  # ours, but no reason to drop all others
             self._server.report(error)
             self.close()
+
+    def _read_and_write(self, events: int) -> None:
+        if events & EVENT_READ:
+            self._receive()
+        if events & EVENT_WRITE and not self._is_closed:
+            self._flush()
 
     def close(self) -> None:
         """Close it, in order, or by a reset if there is something that was not read."""
@@ -246,8 +255,7 @@ class Connection:
     def _run(self, application: Finish) -> None:
         """Run the application, or what it goes on with, and send what it answers."""
         response = self._response
-        if self._is_closed or response is None:
-            return
+        assert response is not None  # noqa: S101 - for the type checker: it is made before the application is run
         try:
             content = application()
             if isinstance(content, _PutOff):
@@ -276,15 +284,9 @@ class Connection:
         self._server.idle.pop(self, None)
         self._watch(0 if self._client_ended else EVENT_READ)
         if isinstance(answer, Later):
-            self._server.run_at(answer.seconds, partial(self._go_on, answer.finish))
+            self._server.run_at(answer.seconds, partial(self._guarded, self._run, answer.finish))
         elif isinstance(answer, Aside):
-            self._server.run_aside(answer.work, partial(self._go_on, answer.finish))
-
-    def _go_on(self, finish: Finish) -> None:
-        try:
-            self._run(finish)
-        except OSError:
-            self.close()
+            self._server.run_aside(answer.work, partial(self._guarded, self._run, answer.finish))
 
     def _refusal(self, status: int) -> tuple[bytes, bytes]:
         response = Response(has_body=not self._reader.is_head)
@@ -303,17 +305,10 @@ class Connection:
         ends = [len(body) * number // pieces for number in range(pieces + 1)]
         self._send(head, last=False)
         for number, (begin, end) in enumerate(itertools.pairwise(ends), 1):
-            send = partial(self._send_piece, body[begin:end], last=number == pieces)
+            send = partial(self._guarded, self._send, body[begin:end], number == pieces)
             self._server.run_at(self._trickle_seconds * number / pieces, send)
 
-    def _send_piece(self, data: bytes, *, last: bool) -> None:
-        try:
-            if not self._is_closed:
-                self._send(data, last=last)
-        except OSError:
-            self.close()
-
-    def _send(self, data: bytes, *, last: bool) -> None:
+    def _send(self, data: bytes, last: bool) -> None:
         """Send bytes, as far as they go at once; the rest is sent when the client has read some."""
         self._is_last = last
         self._write(data if self._tls is None else self._tls.encrypt(data, last=last))
