@@ -12,6 +12,7 @@ from random import Random
 from typing import Any, TypeVar, cast
 
 from ..errors import ApiError
+from ..forks import in_child
 from ..state.calls import Call, Calls
 from ..state.clock import Clock, in_utc, utc_now
 from ..state.collection import Collection
@@ -76,6 +77,7 @@ class World:
         self.lock = threading.RLock()
         self._baseline = baseline
         self._clock = clock
+        in_child(self, World._renew_lock)
         self.accounts = {account.access_key_id: account for account in baseline.accounts}
         self.collections = {resource.name: self._collection(resource) for resource in RESOURCES}
         self.script: list[ScriptedStep] = []
@@ -87,8 +89,14 @@ class World:
         """When which nonce of which access key was used."""
         self.epoch = 0
         """Counts the resets: what an earlier epoch began must leave no trace in a later one."""
-        self._failures: list[Exception] = []
+        self._failures: list[BaseException] = []
         self.begin()
+
+    def _renew_lock(self) -> None:
+        """Take a lock of its own for a forked child: another thread may have held that of the parent."""
+        self.lock = threading.RLock()
+        for collection in self.collections.values():
+            collection.lock = self.lock
 
     def _collection(self, resource: Resource[Record]) -> Collection[Record]:
         def partition(record: Record) -> int | None:
@@ -220,12 +228,12 @@ class World:
         """The steps that have not acted since the world was begun, in none of its epochs."""
         return [step.step for step in self._every_step if not step.ever_used]
 
-    def tell(self, error: Exception) -> None:
+    def tell(self, error: BaseException) -> None:
         """Keep what a callback of the user's, or the fake itself, raised, for the test to be told of it."""
         if len(self._failures) < MOST_FAILURES:
             self._failures.append(error)
 
-    def take_failures(self) -> list[Exception]:
+    def take_failures(self) -> list[BaseException]:
         """Return what went wrong unseen since this was last asked: what callbacks raised, steps without effect."""
         with self.lock:
             unfinished = [builder.step.trigger for builder in self._unfinished if not builder.attempted]
