@@ -38,7 +38,7 @@ class FakeBatch:
 
     Fixtures are paths of fixture files and `Image` objects, in any number and order; with none, the packaged default
     catalogue. `accounts` add to those of the files: with any, requests must be signed. `clock` is the server's, and
-    dates new images; it returns a datetime (UTC if it has no zone). `port` 0 picks a free one. `tls` serves HTTPS, with
+    dates new records; it returns a datetime (UTC if it has no zone); by default it is the machine's. `port` 0 picks a free one. `tls` serves HTTPS, with
     certificates for which `ca_bundle` vouches. `on_call` is called, on the server's threads, with each `Call`.
 
     In a `with` statement it is served from its beginning to its end. It is a WSGI application as well, for any WSGI
@@ -52,7 +52,7 @@ class FakeBatch:
         self,
         *fixtures: str | os.PathLike[str] | Image,
         accounts: Iterable[Account] = (),
-        clock: Clock = utc_now,
+        clock: Clock | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         tls: bool = False,
@@ -67,7 +67,7 @@ class FakeBatch:
         self._ports: dict[bool, int] = {}
         self._starting = threading.RLock()
         in_child(self, FakeBatch._after_fork)
-        self.world = World(describe(fixtures or [DEFAULT_CATALOGUE], accounts), clock)
+        self.world = World(describe(fixtures or [DEFAULT_CATALOGUE], accounts), clock or utc_now)
         self._app = App(self.world, on_call)
 
     def show(self, world: World) -> None:
@@ -318,7 +318,7 @@ def _check_options(host: object, port: object, clock: object, on_call: object) -
         raise TypeError(f"host is a text such as '127.0.0.1', not {host!r}")
     if isinstance(port, bool) or not isinstance(port, int):
         raise TypeError(f"port is a number from 0 (a free one) to 65535, not {port!r}")
-    if not callable(clock):
+    if clock is not None and not callable(clock):
         raise TypeError(f"clock is a function that returns a datetime, not {clock!r}")
     if on_call is not None and not callable(on_call):
         raise TypeError(f"on_call is a function that is called with each Call, not {on_call!r}")

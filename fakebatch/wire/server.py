@@ -12,7 +12,6 @@ What becomes of the bytes of a connection is `connection`'s to know. What is her
 import contextlib
 import errno
 import itertools
-import os
 import sys
 import threading
 from collections import deque
@@ -38,6 +37,11 @@ from typing import TYPE_CHECKING
 from ..errors import ServerError
 from ..forks import in_child
 from .connection import Aside, Connection, Later, Raw, Tls, now
+
+if sys.platform == "win32":
+    from socket import socketpair
+else:  # below socket.socketpair: that makes sockets of the class that a test's guard may have replaced
+    from _socket import socketpair
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -91,12 +95,12 @@ class Server:
         self._thread: threading.Thread | None = None
         self.is_stopping = self.is_closed = False
         """Whether it is to end, and whether it has: the second at the end of what it does when the first was said."""
-        self._lock = threading.RLock()  # held while the pipe is used or closed: its number might be another file's
+        self._lock = threading.RLock()  # held while the pair is used or closed: its number might be another file's
         self.selector = DefaultSelector()
-        self._awake, self._wake = os.pipe()
+        self._awake, self._wake = socketpair()
         for end in (self._awake, self._wake):
-            os.set_blocking(end, False)
-        self.selector.register(self._awake, EVENT_READ, self)
+            end.setblocking(False)
+        self.selector.register(self._awake.fileno(), EVENT_READ, self)
         in_child(self, Server._leave_to_parent)
 
     def listen(self, host: str, port: int = 0, choose: Callable[[bytes], SSLContext] | None = None) -> int:
@@ -181,15 +185,15 @@ class Server:
         with contextlib.suppress(Exception):
             self._report(error)
 
-    def ready(self, events: int) -> None:  # noqa: ARG002 - of the pipe; called as those of listeners and connections
+    def ready(self, events: int) -> None:  # noqa: ARG002 - of the pair; called as those of listeners and connections
         """Take note of having been woken."""
         with contextlib.suppress(BlockingIOError):
-            os.read(self._awake, 4096)
+            self._awake.recv(4096)
 
     def _notify(self) -> None:
-        with self._lock, contextlib.suppress(BlockingIOError):  # a full pipe wakes as well
+        with self._lock, contextlib.suppress(BlockingIOError):  # a full pair wakes as well
             if not self.is_closed:
-                os.write(self._wake, b"\0")
+                self._wake.send(b"\0")
 
     def _run(self) -> None:
         try:
@@ -230,8 +234,8 @@ class Server:
                 return
             self.is_closed = True
             self.selector.close()
-            os.close(self._awake)
-            os.close(self._wake)
+            self._awake.close()
+            self._wake.close()
         for listener in self._listeners:
             listener.close()
         for connection in list(self.connections):
