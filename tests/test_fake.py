@@ -359,7 +359,7 @@ def test_a_field_that_a_record_does_not_have_is_refused_with_the_one_that_was_me
 
 
 def test_what_is_no_image_is_refused_with_what_it_is() -> None:
-    with pytest.raises(TypeError, match="^expected an Image, got 'x'$"):
+    with pytest.raises(TypeError, match=r"^expected an Image, got 'x'$"):
         FakeBatch().images.add("x")  # type: ignore[arg-type]  # the mistake that is tested
 
 
