@@ -12,9 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from .errors import ServerError
-from .fixture_files.reading import load
-from .service.baseline import Description
-from .service.images import Account, Image, check_image
+from .service.baseline import describe
+from .service.images import Account, Image
 from .service.script import ANY, CallNumbers, Step
 from .service.world import Clock, World, utc_now
 from .state.calls import Call, Calls
@@ -26,39 +25,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     from .redirect.hosts import Target
-
-DEFAULT_CATALOGUE = Path(__file__).with_name("default.yaml")
-"""The images that the service's reference prints. [doc]"""
-
-
-def describe(fixtures: Iterable[str | os.PathLike[str] | Image], accounts: Iterable[Account] = ()) -> Description:
-    """Return the description of the world that fixture files, images and accounts make up.
-
-    Raises FixtureError for files that do not load, ValueError for an Id or an access key that is there twice, and
-    TypeError for what is neither a path nor an image.
-    """
-    paths, images = [], []
-    for fixture in fixtures:
-        if isinstance(fixture, Image):
-            check_image(fixture)
-            images.append(fixture)
-        elif isinstance(fixture, str | os.PathLike):
-            paths.append(fixture)
-        else:
-            raise TypeError(f"expected the path of a fixture file or an Image, got {fixture!r}")
-    description = load(*paths)
-    if images:
-        merged = {image.id: image for image in description.images}
-        for image in images:
-            if merged.setdefault(image.id, image) is not image:
-                raise ValueError(f"there is an image {image.id!r} already; each Id must be unique")
-        description = description._replace(images=[merged[image_id] for image_id in sorted(merged)])
-    if accounts:
-        all_accounts = [*description.accounts, *accounts]
-        if len({account.access_key_id for account in all_accounts}) < len(all_accounts):
-            raise ValueError("two accounts have the same access key Id; each must be unique")
-        description = description._replace(accounts=all_accounts)
-    return description
 
 
 class FakeBatch:
@@ -90,18 +56,18 @@ class FakeBatch:
         self._servers: dict[bool, Server] = {}
         self._starting = threading.Lock()
         self._stopping = threading.Event()
-        self.world = World(describe(fixtures or [DEFAULT_CATALOGUE], accounts), clock)
+        self.world = World(describe(fixtures, accounts), clock)
         self._app = App(self.world, on_call, self._stopping.wait)
 
     def show(self, world: World) -> None:
         """Serve another world under the same URL, from its baseline on."""
-        world.reset()
+        world.begin()
         self.world = self._app.world = world
 
     def start(self) -> Self:
         """Listen, and answer from now on. Raises ServerError if the port is taken."""
         self._stopping.clear()
-        self._serve(tls=self._tls, port=self._port)
+        self._port = self._serve(tls=self._tls, port=self._port).port
         return self
 
     def _serve(self, *, tls: bool, port: int = 0) -> Server:
@@ -134,6 +100,9 @@ class FakeBatch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def check(self) -> None:
+        """Raise what went wrong unseen since this was last asked."""
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer one request, as WSGI has it, with no socket. A scripted drop is raised as a ConnectionError."""
@@ -235,6 +204,11 @@ class FakeBatch:
         """The steps of the script that have never acted since the last reset."""
         return [step for step in self.world.script if not step.used]
 
+    @property
+    def never_used_steps(self) -> list[Step]:
+        """The steps of the script that have never acted in this test, whatever resets there were in it."""
+        return self.world.never_used_steps
+
     def on(
         self, operation: str = ANY, calls: CallNumbers | None = None, where: Mapping[str, str | int] | None = None
     ) -> Step:
@@ -249,6 +223,7 @@ class FakeBatch:
         step = Step(operation, calls, where)
         with self.world.lock:
             self.world.script.append(step)
+            self.world.every_step.append(step)
         return step
 
     def sdk_client(self, access_key_id: str | None = None, access_key_secret: str | None = None, **options: Any) -> Any:

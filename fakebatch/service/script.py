@@ -87,7 +87,7 @@ class Step:
 
         self.seen = 0
         """How many calls have matched so far."""
-        self.used = False
+        self.used = self.ever_used = False
 
     def fail(self, code: str, *, status: int | None = None, message: str | None = None, **arguments: object) -> Self:
         """Answer with an error: a documented code, whose status and message are filled in, with the message's arguments
@@ -176,6 +176,7 @@ class Step:
         self.seen += 1
         acts = self.ranges is None or any(first <= self.seen <= last for first, last in self.ranges)
         self.used |= acts
+        self.ever_used |= acts
         return acts
 
     def rewind(self) -> None:

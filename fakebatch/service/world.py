@@ -5,9 +5,11 @@ Knows nothing of HTTP or of files.
 
 import threading
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from datetime import UTC, datetime
 from random import Random
 from string import ascii_lowercase, digits
+from typing import Any
 
 from ..state.calls import Call, Calls
 from ..state.collection import Images
@@ -33,9 +35,11 @@ class World:
         self.clock = clock
         self.accounts = {account.access_key_id: account for account in description.accounts}
         self.images = Images(description.images, by_owner=bool(self.accounts), lock=self.lock)
-        self.expect = description.expect
+        self._expect = description.expect
+        self.expect: Any = deepcopy(self._expect)
         self.script = list(description.script)
         self._scripted = len(self.script)
+        self.every_step = list(self.script)
         self.calls = Calls()
         self.created: dict[tuple[int, str], tuple[object, str]] = {}
         """What CreateImage was asked and answered, by owner and idempotent token."""
@@ -45,11 +49,25 @@ class World:
         """Counts the resets: what an earlier epoch began must leave no trace in a later one."""
         self._ids: Random | None = None
 
+    def begin(self) -> None:
+        """Return to the baseline, and forget what came before: a new test begins."""
+        with self.lock:
+            self.reset()
+            self.every_step = list(self.script)
+            for step in self.script:
+                step.ever_used = False
+
+    @property
+    def never_used_steps(self) -> list[Step]:
+        """The steps that have not acted since the world was begun, in none of its epochs."""
+        return [step for step in self.every_step if not step.ever_used]
+
     def reset(self) -> None:
         """Return to the baseline: images, script, calls, tokens, nonces, and the Ids that new images get."""
         with self.lock:
             self.epoch += 1
             self.images.reset()
+            self.expect = deepcopy(self._expect)
             del self.script[self._scripted :]
             for step in self.script:
                 step.rewind()
