@@ -57,7 +57,16 @@ class FakeBatch:
         self._starting = threading.Lock()
         self._stopping = threading.Event()
         self.world = World(describe(fixtures, accounts), clock)
-        self._app = App(self.world, on_call, self._stopping.wait)
+        self._failures: list[Exception] = []
+
+        def watched(call: Call) -> None:
+            try:
+                if on_call:
+                    on_call(call)
+            except Exception as error:
+                self._failures.append(error)
+
+        self._app = App(self.world, watched, self._stopping.wait)
 
     def show(self, world: World) -> None:
         """Serve another world under the same URL, from its baseline on."""
@@ -103,6 +112,15 @@ class FakeBatch:
 
     def check(self) -> None:
         """Raise what went wrong unseen since this was last asked."""
+        failures, self._failures = self._failures, []
+        for step in self.world.script:
+            if not step.effective and not step.attempted:
+                step.attempted = True
+                failures.append(ValueError(f"{step.trigger}: this step never got an effect"))
+        if len(failures) > 1:
+            raise ExceptionGroup("several things went wrong while the fake answered requests", failures)
+        for failure in failures:
+            raise failure
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer one request, as WSGI has it, with no socket. A scripted drop is raised as a ConnectionError."""

@@ -521,20 +521,18 @@ def test_second(fakebatch):
 
 @pytest.mark.parametrize("rewrite", ["world", "part"])
 def test_a_file_that_is_rewritten_between_two_tests_is_loaded_again(run: RunPytest, rewrite: str) -> None:
-    texts = {"world": "include: [part.yaml]\nimages: [{Id: b}]", "part": "images: [{Id: a}]"}
+    texts = {"world": "include: [part.yaml]\nimages: [{Id: w0}]", "part": "images: [{Id: p0}]"}
     source = f"""
-import inspect
 import os
 from pathlib import Path
 
 @pytest.mark.parametrize("n", range(3))
 @pytest.mark.fakebatch("world.yaml")
 def test_images(fakebatch, n):
-    path = Path("{rewrite}.yaml")
-    old = {{"world": "b", "part": "a"}}["{rewrite}"]
-    assert (old if n == 0 else f"{{n - 1}}") in fakebatch.images
+    letter, path = "{rewrite[0]}", Path("{rewrite}.yaml")
+    assert f"{{letter}}{{n}}" in fakebatch.images
     before = path.stat()
-    path.write_text(path.read_text().replace("Id: " + (old if n == 0 else f"{{n - 1}}"), f"Id: {{n}}"))
+    path.write_text(path.read_text().replace(f"{{letter}}{{n}}", f"{{letter}}{{n + 1}}"))
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # as within one tick of the clock
 """
     run(source, *IN_ORDER, **texts).assert_outcomes(passed=3)

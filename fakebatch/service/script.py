@@ -85,6 +85,7 @@ class Step:
         self.added: tuple[Image, ...] = ()
         self.removed: tuple[str, ...] = ()
 
+        self.attempted = False
         self.seen = 0
         """How many calls have matched so far."""
         self.used = self.ever_used = False
@@ -109,6 +110,7 @@ class Step:
 
         Raises ValueError outside 0 to 3600.
         """
+        self.attempted = True
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_DELAY:
             raise ValueError(f"a delay is a number of seconds from 0 to {LONGEST_DELAY:.0f}, not {seconds!r}")
         self.seconds = float(seconds)
