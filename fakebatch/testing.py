@@ -101,7 +101,7 @@ class SharedFake:
     """
 
     def __init__(self) -> None:
-        self.fake = FakeBatch()
+        self.fake: FakeBatch = FakeBatch()
         self._between = self.fake.world
         self._loaded: dict[tuple[Any, ...] | None, _Loaded] = {}
 
