@@ -86,7 +86,9 @@ class FakeBatch:
                 # The parent goes on serving on its ports.
                 self._server, self._ports = None, {}
             if self._server is None:
-                self._server = Server(self._app, refuse, lambda error: self.world.tell(error), MOST_BODY_BYTES)
+                self._server = Server(
+                    self._app, refuse, lambda error: self.world.tell(error), MOST_BODY_BYTES, self._app.arrival
+                )
                 ports = {self._tls: self._port, **self._ports}
                 try:
                     for tls, port in ports.items():
@@ -129,6 +131,9 @@ class FakeBatch:
                     server.check()
                 finally:
                     server.stop()
+
+    def _tell(self, error: BaseException) -> None:
+        self.world.tell(error)
 
     def _after_fork(self) -> None:
         """Take a lock of its own for a forked child."""

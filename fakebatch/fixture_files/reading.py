@@ -236,7 +236,7 @@ class _Loading:
         if self.problems:
             raise FixtureError(self.problems)
         self.images.sort(key=_by_id)
-        return Baseline({"images": self.images}, self.accounts, self.script, self.expect)
+        return Baseline({"images": self.images}, self.accounts, self.script, self.expect, tuple(self.seen))
 
     def _report_duplicate_ids(self) -> None:
         first: dict[str, _Place] = {}

@@ -23,6 +23,8 @@ class Baseline(NamedTuple):
     script: Sequence[Step] = ()
     expect: Any = None
     """Free data for the test."""
+    files: tuple[Path, ...] = ()
+    """Every file that was read for it."""
 
 
 DEFAULT_CATALOGUE = Path(__file__).parent.parent / "default.yaml"

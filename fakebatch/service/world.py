@@ -87,6 +87,8 @@ class World:
         self.tokens = Tokens()
         self.nonces: dict[tuple[str, str], datetime] = {}
         """When which nonce of which access key was used."""
+        self.tests = 0
+        """Counts the tests that have begun with it: what arrived in an earlier one is not a later one's."""
         self.epoch = 0
         """Counts the resets: what an earlier epoch began must leave no trace in a later one."""
         self._failures: list[BaseException] = []
@@ -116,6 +118,7 @@ class World:
     def begin(self) -> None:
         """Return to the baseline, and forget what came before: a new test begins."""
         with self.lock:
+            self.tests += 1
             self.script = [ScriptedStep(step) for step in self._baseline.script]
             self._every_step = list(self.script)
             self._unfinished.clear()

@@ -48,6 +48,10 @@ class App:
         self.world = world
         self._on_call = on_call
 
+    def arrival(self) -> tuple[World, int]:
+        """Return which world a connection that is accepted now is for, and in which of its tests."""
+        return self.world, self.world.tests
+
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Body:
         """Answer one request, as WSGI has it. A scripted drop of the connection is raised as a ConnectionError."""
         return _Exchange(self.world, self._on_call, environ, start_response).begin()
@@ -92,6 +96,9 @@ class _Exchange:
 
     def begin(self) -> Body:
         """Read the request, and find what the script has for it."""
+        now = (self.world, self.world.tests)
+        if self.environ.get("fakebatch.arrival", now) != now:
+            return self._leave()
         try:
             query = parse_query(self.query)
             self.parameters = Parameters({}, query, {})
@@ -254,7 +261,7 @@ class _Exchange:
         return result
 
     def _leave(self) -> Body:
-        """End a request that a reset has overtaken: no trace of it may be left."""
+        """End a request that a reset, or the next test, has overtaken: no trace of it may be left."""
         raise ConnectionAbortedError("the fake was reset before the answer")
 
     def _read_body(self) -> Mapping[str, Any]:

@@ -67,7 +67,7 @@ class Server:
 
     `refuse` returns headers and body of the answer with a status to what is no HTTP, and (500) to what the application
     failed at. `report` is told of what the application, or work put aside, raised. Of a body, `most_body_bytes` and one
-    more are kept.
+    more are kept. `arrive` is called when a connection is accepted; what it returns is `environ["fakebatch.arrival"]`.
     """
 
     def __init__(
@@ -76,8 +76,9 @@ class Server:
         refuse: Refuse,
         report: Callable[[BaseException], object],
         most_body_bytes: int,
+        arrive: Callable[[], object] = lambda: None,
     ) -> None:
-        self.app, self.refuse, self.most_body_bytes = app, refuse, most_body_bytes
+        self.app, self.refuse, self.most_body_bytes, self.arrive = app, refuse, most_body_bytes, arrive
         self.ended = ""
         """Why it ended without a stop(), if it did."""
         self.is_inherited = False
@@ -329,7 +330,12 @@ class _Listener:
                 continue  # the client has gone already
             sock = SocketType(*self._kind, descriptor)
             sock.setblocking(False)
-            environ = {**self._environ, "wsgi.errors": sys.stderr, "REMOTE_ADDR": client[0]}
+            environ = {
+                **self._environ,
+                "wsgi.errors": sys.stderr,
+                "REMOTE_ADDR": client[0],
+                "fakebatch.arrival": server.arrive(),
+            }
             connection = Connection(server, sock, environ, Tls(self._choose) if self._choose else None)
             connection.ready(EVENT_READ)
             if server.is_stopping:
