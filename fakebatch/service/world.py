@@ -11,6 +11,7 @@ from string import ascii_lowercase, digits
 
 from ..state.calls import Call, Calls
 from ..state.collection import Images
+from ..state.nonces import Nonces
 from .baseline import Description
 from .script import Step
 
@@ -39,7 +40,7 @@ class World:
         self.calls = Calls()
         self.created: dict[tuple[int, str], tuple[object, str]] = {}
         """What CreateImage was asked and answered, by owner and idempotent token."""
-        self.nonces: dict[tuple[str, str], datetime] = {}
+        self.nonces = Nonces()
         """When which nonce of which access key was used."""
         self.epoch = 0
         """Counts the resets: what an earlier epoch began must leave no trace in a later one."""

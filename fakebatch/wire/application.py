@@ -24,6 +24,7 @@ from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Request
 
 from ..errors import ApiError
+from ..service.images import Account
 from ..service.operation import FUNCTIONS, Page, Parameters
 from ..service.registry import ROUTES, Route
 from ..service.script import Reply, Step
@@ -50,8 +51,6 @@ _HEADERS = (
 _RULES = Map([Rule(route.path, methods=[route.method], endpoint=route) for route in ROUTES], merge_slashes=False).bind(
     ""
 )
-_HEADER_PREFIXES = ("HTTP_", "CONTENT_")
-"""How WSGI's names of headers begin."""
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _encode = msgspec.json.Encoder().encode
 
@@ -164,7 +163,7 @@ class _Exchange:
             return
 
         self._check_version()
-        caller = signature.authenticate(world, self._signed_request()) if world.accounts else None
+        caller = self._caller() if world.accounts else None
         if body_problem:
             raise body_problem
         result = FUNCTIONS[self.route.operation](world, caller, Parameters(image_id, query, body))
@@ -189,7 +188,7 @@ class _Exchange:
         return self.dropped == "before"
 
     def _check_version(self) -> None:
-        if self.environ.get("HTTP_X_ACS_VERSION", API_VERSION) != API_VERSION:
+        if self.environ.get("HTTP_X_ACS_VERSION", API_VERSION).strip() != API_VERSION:
             raise ApiError("InvalidVersion.NotFound")
 
     def _read_body(self) -> bytes:
@@ -229,6 +228,15 @@ class _Exchange:
             raise ApiError("InvalidHttpBody", Message="Its type must be object.")
         return body
 
+    def _caller(self) -> Account:
+        now = self.world.clock()
+        account, nonce = signature.authenticate(self.world.accounts, now, self._signed_request())
+        if nonce is not None:
+            with self.world.lock:
+                if not self.world.nonces.use((account.access_key_id, nonce), now, signature.NONCE_WINDOW):
+                    raise ApiError("SignatureNonceUsed")
+        return account
+
     def _signed_request(self) -> signature.Request:
         """Return the request as it was on the wire; not every WSGI server tells how the path was."""
         path = self.environ.get("REQUEST_URI", "").partition("?")[0]
@@ -238,18 +246,14 @@ class _Exchange:
 
     def record(self) -> Call:
         """Return the record of this exchange, and leave it in the world."""
-        environ = {name: value for name, value in self.environ.items() if name.startswith(_HEADER_PREFIXES)}
-        key_id = ""
-        if "HTTP_AUTHORIZATION" in environ:
-            key_id, environ["HTTP_AUTHORIZATION"] = signature.redact(environ["HTTP_AUTHORIZATION"])
-        if "HTTP_X_ACS_SECURITY_TOKEN" in environ:
-            environ["HTTP_X_ACS_SECURITY_TOKEN"] = "[redacted]"  # noqa: S105 - this is the lack of one
+        environ = signature.redact_headers(self.environ)
+        key_id = signature.access_key_id(self.environ.get("HTTP_AUTHORIZATION", ""))
         call = Call(
             operation=self.route and self.route.operation,
             method=self.method,
             path=self.path,
-            query=self.query,
-            parameters=MappingProxyType(self.parameters),
+            query=signature.redact_query(self.query),
+            parameters=MappingProxyType(dict(signature.redact_parameters(self.parameters))),
             environ=environ,
             body=self.data,
             status=0 if self.dropped == "before" else self.status,
