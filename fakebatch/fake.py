@@ -201,7 +201,7 @@ class FakeBatch:
             tls = ("", "")
         folders = [str(Path(__file__).parent / "redirect" / "child"), os.environ.get("PYTHONPATH", "")]
         return {
-            ENVIRONMENT_VARIABLE: "\t".join((target.host, str(target.port), *tls)),
+            ENVIRONMENT_VARIABLE: "\t".join((target.host, str(target.port()), *tls)),
             "PYTHONPATH": os.pathsep.join(filter(None, folders)),
         }
 
@@ -210,9 +210,14 @@ class FakeBatch:
         from .wire.certificates import ca_bundle
 
         self._running()
-        return Target(self._host, self._serve(tls=False).port, self._tls_port, ca_bundle)
+        return Target(self._host, self._plain_port, self._tls_port, ca_bundle)
+
+    def _plain_port(self) -> int:
+        self._running()
+        return self._serve(tls=False).port
 
     def _tls_port(self) -> int:
+        self._running()
         return self._serve(tls=True).port
 
     @property

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ServerError
-from ..redirect.hosts import EXTRA_IS_MISSING, SERVICE_NAME
+from ..redirect.hosts import EXTRA_IS_MISSING, SERVICE_NAME, SSLContext
 
 if TYPE_CHECKING:
     import trustme
@@ -44,8 +44,10 @@ def ca_bundle() -> str:
 
 @cache
 def _context(*names: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    _authority().issue_cert(*names).configure_cert(context)
+    context = SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # trustme's own `configure_cert` refuses the standard library's context where another class stands in its place.
+    with _authority().issue_cert(*names).private_key_and_cert_chain_pem.tempfile() as chain:
+        context.load_cert_chain(chain)
     return context
 
 
