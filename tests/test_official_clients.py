@@ -187,6 +187,12 @@ def test_it_begins_at_a_marker_of_any_characters(fake: FakeBatch, through: Throu
     assert through(fake, SECRET).ids(STRANGE, 10) == ([STRANGE], "")
 
 
+@pytest.mark.parametrize("through", [through_tea, through_javascript])  # the SDK refuses what is not ASCII there
+def test_it_gets_an_image_of_any_characters(fake: FakeBatch, through: Through) -> None:
+    fake.images.add(Image(id="镜像 a&b=d~*", name="strange"))
+    assert through(fake, SECRET).name("镜像 a&b=d~*") == "strange"
+
+
 @each_client
 def test_it_gets_creates_and_deletes(fake: FakeBatch, through: Through) -> None:
     images = through(fake, SECRET)

@@ -130,8 +130,7 @@ def _renew_lock() -> None:
     _lock = threading.RLock()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_renew_lock)
+getattr(os, "register_at_fork", lambda **_: None)(after_in_child=_renew_lock)  # Windows has no forks
 
 _active: Redirect | None = None
 _depth = 0
