@@ -148,7 +148,7 @@ def _acs_date(request: Request) -> datetime:
 def _acs_strings(request: Request, _: re.Match[str]) -> Iterator[str]:
     digest = request.header("Content-MD5")
     if digest and digest != b64encode(md5(request.body, usedforsecurity=False).digest()).decode():
-        # The code is our choice. [choice]
+        # The same code as for a wrong signature. [choice]
         raise _mismatch("the body's MD5 is not the one of the header Content-MD5")
     head = [request.method, *(request.header(name) for name in ("Accept", "Content-MD5", "Content-Type"))]
     own = [f"{name}:{value}" for name, value in _own_headers(request)]
