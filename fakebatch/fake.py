@@ -86,9 +86,7 @@ class FakeBatch:
                 # The parent goes on serving on its ports.
                 self._server, self._ports = None, {}
             if self._server is None:
-                self._server = Server(
-                    self._app, refuse, lambda error: self.world.tell(error), MOST_BODY_BYTES, self._app.arrival
-                )
+                self._server = Server(self._app, refuse, self._tell, MOST_BODY_BYTES, self._app.arrival)
                 ports = {self._tls: self._port, **self._ports}
                 try:
                     for tls, port in ports.items():
@@ -234,7 +232,7 @@ class FakeBatch:
             tls = ("", "")
         folders = [str(Path(__file__).parent / "redirect" / "child"), os.environ.get("PYTHONPATH", "")]
         return {
-            ENVIRONMENT_VARIABLE: "\t".join((target.host, str(target.port), *tls)),
+            ENVIRONMENT_VARIABLE: "\t".join((target.host, str(target.port()), *tls)),
             "PYTHONPATH": os.pathsep.join(filter(None, folders)),
         }
 
@@ -243,7 +241,10 @@ class FakeBatch:
         from .wire.certificates import ca_bundle
 
         self._running()
-        return Target(self._host, self._serve(tls=False), self._tls_port, ca_bundle)
+        return Target(self._host, self._plain_port, self._tls_port, ca_bundle)
+
+    def _plain_port(self) -> int:
+        return self._serve(tls=False)
 
     def _tls_port(self) -> int:
         return self._serve(tls=True)

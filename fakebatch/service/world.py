@@ -6,7 +6,7 @@ Knows nothing of HTTP or of files.
 import threading
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from random import Random
 from typing import Any, TypeVar, cast
@@ -16,6 +16,7 @@ from ..forks import in_child
 from ..state.calls import Call, Calls
 from ..state.clock import Clock, in_utc, utc_now
 from ..state.collection import Collection
+from ..state.nonces import Nonces
 from ..state.tokens import MismatchError, Tokens
 from .accounts import Account
 from .baseline import Baseline
@@ -85,8 +86,8 @@ class World:
         self._unfinished: list[StepBuilder] = []
         self.calls = Calls(check_operation)
         self.tokens = Tokens()
-        self.nonces: dict[tuple[str, str], datetime] = {}
-        """When which nonce of which access key was used."""
+        self.nonces = Nonces()
+        """Which nonces of which access key were used."""
         self.tests = 0
         """Counts the tests that have begun with it: what arrived in an earlier one is not a later one's."""
         self.epoch = 0
@@ -210,6 +211,16 @@ class World:
         with self.lock:
             self._check_epoch(epoch)
             return operation.function(_View(self, operation, caller), parameters)
+
+    def use_nonce(self, nonce: tuple[str, str], now: datetime, window: timedelta, epoch: int) -> None:
+        """Use up a nonce of an access key, for so long.
+
+        Raises ApiError if it was used before, and StaleError after a reset.
+        """
+        with self.lock:
+            self._check_epoch(epoch)
+            if not self.nonces.use(nonce, now, window):
+                raise ApiError("SignatureNonceUsed")
 
     def record(self, call: Call, epoch: int) -> None:
         """Record a call. Raises StaleError if the world was reset since it began."""

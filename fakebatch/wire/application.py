@@ -18,6 +18,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
 from ..errors import ApiError
+from ..service.accounts import Account
 from ..service.operation import Operation, Page, Parameters
 from ..service.registry import match
 from ..service.script import Step, encode_body
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 API_VERSION = "2015-11-11"
 
-_HEADER_PREFIXES = ("HTTP_", "CONTENT_")
-"""How WSGI's names of headers begin."""
 _PIECES = 20
 """In how many pieces a body trickles, where the server does not spread it."""
 
@@ -112,7 +111,7 @@ class _Exchange:
             self._refuse(error)
             return self.conclude()
         if self.world.script:
-            account, _ = signatures.redact(self.environ.get("HTTP_AUTHORIZATION", ""))
+            account = signatures.access_key_id(self.environ.get("HTTP_AUTHORIZATION", ""))
             host = host_name(self.environ.get("HTTP_HOST", ""))
             self.steps = self.world.apply_script(self.operation.name, self.parameters, account, host)
             self.outcome = next((step for step in self.steps if step.outcome), None)
@@ -146,7 +145,7 @@ class _Exchange:
         if self.environ.get("HTTP_X_ACS_VERSION", API_VERSION).strip() != API_VERSION:
             raise ApiError("InvalidVersion.NotFound")
         world = self.world
-        caller = signatures.authenticate(world, self._signed_request()) if world.accounts else None
+        caller = self._caller() if world.accounts else None
         if self.body_problem:
             raise self.body_problem
         assert self.operation  # noqa: S101 - begin() found it
@@ -293,6 +292,13 @@ class _Exchange:
         except (HTTPException, OSError):
             raise _incomplete() from None
 
+    def _caller(self) -> Account:
+        now = self.world.now()
+        account, nonce = signatures.authenticate(self.world.accounts, now, self._signed_request())
+        if nonce is not None:
+            self.world.use_nonce((account.access_key_id, nonce), now, signatures.NONCE_WINDOW, self.epoch)
+        return account
+
     def _signed_request(self) -> signatures.Request:
         """Return the request as it was on the wire; not every WSGI server tells how the path was."""
         path = self.environ.get("REQUEST_URI", "").partition("?")[0]
@@ -302,26 +308,20 @@ class _Exchange:
 
     def _call(self) -> Call:
         """Return the record of this exchange."""
-        headers = {name: value for name, value in self.environ.items() if name.startswith(_HEADER_PREFIXES)}
-        key_id = ""
-        if "HTTP_AUTHORIZATION" in headers:
-            key_id, headers["HTTP_AUTHORIZATION"] = signatures.redact(headers["HTTP_AUTHORIZATION"])
-        if "HTTP_X_ACS_SECURITY_TOKEN" in headers:
-            headers["HTTP_X_ACS_SECURITY_TOKEN"] = "[redacted]"  # noqa: S105 - this is the lack of one
         return Call(
             operation=self.operation and self.operation.name,
             method=self.method,
             path=self.path,
-            query=self.query,
+            query=signatures.redact_query(self.query),
             path_parameters=tuple(self.parameters.path.items()),
-            environ=tuple(headers.items()),
+            environ=tuple(signatures.redact_headers(self.environ).items()),
             body=self.data,
             body_let_go=0,
             status=0 if self.outcome and self.outcome.drop in ("before", "silently") else self.status,
             code=self.code,
             items=self.items,
             request_id=self.request_id,
-            access_key_id=key_id,
+            access_key_id=signatures.access_key_id(self.environ.get("HTTP_AUTHORIZATION", "")),
             step=" | ".join(map(str, self.steps)) if self.steps else "",
             start=self.start,
             duration=perf_counter() - self.timer,

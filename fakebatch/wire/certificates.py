@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ServerError
-from ..redirect.hosts import EXTRA_IS_MISSING, SERVICE_NAME
+from ..redirect.hosts import EXTRA_IS_MISSING, SERVICE_NAME, SSLContext
 
 if TYPE_CHECKING:
     import trustme
@@ -29,9 +29,6 @@ MOST_CONTEXTS = 64
 
 _ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - nothing listens here
 _NAME_IN_HELLO = re.compile(rb"\0(?P<length>[^\0])(?P<name>batchcompute[a-z0-9.-]+)", re.IGNORECASE)
-
-_SSLContext: type[ssl.SSLContext] = next(kind for kind in ssl.SSLContext.__mro__ if kind.__module__ == "ssl")
-"""The standard library's class, also where truststore has put its own in front of it: that one is for clients."""
 
 _lock = threading.RLock()
 """Held while something is made that there must be one of. The child of a fork makes its own lock."""
@@ -81,7 +78,8 @@ def ca_bundle() -> str:
 
 @lru_cache(maxsize=MOST_CONTEXTS)
 def _context(names: tuple[str, ...]) -> ssl.SSLContext:
-    context = _SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # trustme's own `configure_cert` refuses the standard library's class where another one stands in its place.
     with _authority().issue_cert(*names).private_key_and_cert_chain_pem.tempfile() as path:
         context.load_cert_chain(path)
     return context
