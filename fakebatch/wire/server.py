@@ -25,7 +25,6 @@ from socket import (
     IPPROTO_IPV6,
     IPV6_V6ONLY,
     SO_ACCEPTCONN,
-    SO_REUSEADDR,
     SOCK_STREAM,
     SOL_SOCKET,
     SocketType,
@@ -39,9 +38,12 @@ from ..forks import in_child
 from .connection import Aside, Connection, Later, Raw, Tls, now
 
 if sys.platform == "win32":
+    # There, SO_REUSEADDR would let a second server listen on the port of the first.
+    from socket import SO_EXCLUSIVEADDRUSE as _REUSE
     from socket import socketpair
 else:  # below socket.socketpair: that makes sockets of the class that a test's guard may have replaced
     from _socket import socketpair
+    from socket import SO_REUSEADDR as _REUSE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -372,7 +374,7 @@ def _listening_socket(host: str, port: int) -> SocketType:
     try:
         sock = SocketType(family, SOCK_STREAM)
         sock.setblocking(False)
-        sock.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        sock.setsockopt(SOL_SOCKET, _REUSE, 1)
         if family == AF_INET6:
             sock.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 1)
         sock.bind((host, port))
