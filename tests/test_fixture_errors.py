@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from effort import EFFORT
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -420,7 +421,7 @@ expect: {a: [1, 2.5, yes, ~, 2016-10-31]}
 """
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=150 * EFFORT, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 @example(None)
 def test_a_file_loads_or_is_refused_with_located_errors_whatever_is_in_it(

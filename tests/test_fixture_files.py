@@ -10,6 +10,7 @@ import msgspec
 import pytest
 import yaml
 from checkout import FIXTURES, ROOT
+from effort import EFFORT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -188,7 +189,7 @@ _images = st.builds(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60 * EFFORT, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(_images, max_size=6, unique_by=lambda image: image.id))
 def test_any_images_written_down_are_read_as_they_were(tmp_path: Path, images: list[Image]) -> None:
     data = {"images": [msgspec.to_builtins(image) for image in images]}
