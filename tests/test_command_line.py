@@ -40,7 +40,7 @@ def serving(*arguments: str | Path) -> Iterator[tuple[str, "subprocess.Popen[str
                 process.stdout.readline()
             yield url[0], process
         finally:
-            process.kill()
+            process.terminate()  # and not killed, so that what it ran is measured
 
 
 def test_serve_prints_the_url_and_how_to_use_it() -> None:
