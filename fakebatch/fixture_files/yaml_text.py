@@ -8,6 +8,7 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date, datetime, time
 from functools import cached_property
 from typing import Any
@@ -122,6 +123,7 @@ class Document:
             position = position_in(self._text, found.start() if found else 0)
             raise DocumentError(f"this is not YAML: {error.reason}", position) from None
         except yaml.MarkedYAMLError as error:
+            _refuse_deep_nesting(self._text[: error.problem_mark.index] if error.problem_mark else self._text)
             # Without its C library, PyYAML names what it did not find; but where a secret should stand, that is one.
             problem = re.sub(r"(alias|anchor|handle) '.*?'", r"\1", error.problem or "")
             message = " ".join(part for part in (error.context, problem) if part)
@@ -300,6 +302,21 @@ def _json_kind(word: str) -> str:
     if word == "null":
         return "null"
     return "int" if word.lstrip("-").isdigit() else "float"
+
+
+def _refuse_deep_nesting(text: str) -> None:
+    """Raise DocumentError if the beginning of a text is nested too deeply, whatever else is wrong with it.
+
+    Some versions of libyaml have a limit of their own, and meet it while they look ahead, before they tell of anything.
+    """
+    depth = 0
+    with suppress(yaml.YAMLError):
+        for event in yaml.parse(text, _BaseLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                mark = event.start_mark
+                raise DocumentError(f"this is nested more than {DEEPEST} deep", (mark.line + 1, mark.column + 1))
 
 
 def _refuse_alias_bomb(root: Node) -> None:
