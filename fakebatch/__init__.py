@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .errors import ApiError, FixtureError, Problem, ServerError
     from .fake import FakeBatch
-    from .service.images import Account, Image
+    from .service.accounts import Account
+    from .service.images import Image
     from .state.calls import Call
 
 __all__ = ["Account", "ApiError", "Call", "FakeBatch", "FixtureError", "Image", "Problem", "ServerError"]
 
 _HOMES = {
-    "Account": "service.images",
+    "Account": "service.accounts",
     "ApiError": "errors",
     "Call": "state.calls",
     "FakeBatch": "fake",

@@ -72,7 +72,9 @@ class ApiError(Exception):
 
     def __init__(self, code: str, /, **arguments: object) -> None:
         if code not in DOCUMENTED:
-            raise ValueError(f"{code!r} is not a documented error code{nearest(code, DOCUMENTED)}")
+            own = "for one of your own give its status and message as well"
+            hint = nearest(code, DOCUMENTED) or f"; {own}; known are {', '.join(DOCUMENTED)}"
+            raise ValueError(f"{code!r} is not a documented error code{hint}")
         self.code = code
         self.status, message = DOCUMENTED[code]
         takes = [name for _, name, _, _ in Formatter().parse(message) if name]
@@ -131,3 +133,7 @@ class FieldError(ValueError):
 
 class ServerError(Exception):
     """The server can't do what was asked: its port is taken, or it is not started."""
+
+
+class NotStartedError(ServerError, AttributeError):
+    """What only a running server has was asked of one that is not started. For `hasattr`, it does not have it."""

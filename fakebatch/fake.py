@@ -12,13 +12,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from .errors import ServerError
-from .fixture_files.reading import load
-from .service.baseline import Description
-from .service.images import Account, Image, check_image
-from .service.script import ANY, CallNumbers, Step
-from .service.world import Clock, World, utc_now
+from .service.accounts import Account
+from .service.baseline import DEFAULT_CATALOGUE, describe
+from .service.images import IMAGES, Image
+from .service.registry import ANY
+from .service.script import CallNumbers, Step, StepBuilder
+from .service.world import World
 from .state.calls import Call, Calls
-from .state.collection import Images
+from .state.clock import Clock, utc_now
+from .state.collection import Collection
 from .wire.application import App
 from .wire.server import Server
 
@@ -26,39 +28,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     from .redirect.hosts import Target
-
-DEFAULT_CATALOGUE = Path(__file__).with_name("default.yaml")
-"""The images that the service's reference prints. [doc]"""
-
-
-def describe(fixtures: Iterable[str | os.PathLike[str] | Image], accounts: Iterable[Account] = ()) -> Description:
-    """Return the description of the world that fixture files, images and accounts make up.
-
-    Raises FixtureError for files that do not load, ValueError for an Id or an access key that is there twice, and
-    TypeError for what is neither a path nor an image.
-    """
-    paths, images = [], []
-    for fixture in fixtures:
-        if isinstance(fixture, Image):
-            check_image(fixture)
-            images.append(fixture)
-        elif isinstance(fixture, str | os.PathLike):
-            paths.append(fixture)
-        else:
-            raise TypeError(f"expected the path of a fixture file or an Image, got {fixture!r}")
-    description = load(*paths)
-    if images:
-        merged = {image.id: image for image in description.images}
-        for image in images:
-            if merged.setdefault(image.id, image) is not image:
-                raise ValueError(f"there is an image {image.id!r} already; each Id must be unique")
-        description = description._replace(images=[merged[image_id] for image_id in sorted(merged)])
-    if accounts:
-        all_accounts = [*description.accounts, *accounts]
-        if len({account.access_key_id for account in all_accounts}) < len(all_accounts):
-            raise ValueError("two accounts have the same access key Id; each must be unique")
-        description = description._replace(accounts=all_accounts)
-    return description
 
 
 class FakeBatch:
@@ -91,11 +60,11 @@ class FakeBatch:
         self._starting = threading.Lock()
         self._stopping = threading.Event()
         self.world = World(describe(fixtures or [DEFAULT_CATALOGUE], accounts), clock)
-        self._app = App(self.world, on_call, self._stopping.wait)
+        self._app = App(self.world, on_call)
 
     def show(self, world: World) -> None:
         """Serve another world under the same URL, from its baseline on."""
-        world.reset()
+        world.begin()
         self.world = self._app.world = world
 
     def start(self) -> Self:
@@ -134,6 +103,20 @@ class FakeBatch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        if error is None:
+            self.check()
+
+    def check(self) -> None:
+        """Raise what went wrong unseen since this was last asked: what a callback (`on_call`, `clock`, a reply's
+        function) or the fake itself raised while it answered requests, and an `on(...)` that never got an effect.
+
+        Of several such things, raises all as an ExceptionGroup.
+        """
+        failures = self.world.take_failures()
+        if len(failures) == 1:
+            raise failures[0]
+        if failures:
+            raise ExceptionGroup("several things went wrong while the fake answered requests", failures)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer one request, as WSGI has it, with no socket. A scripted drop is raised as a ConnectionError."""
@@ -216,9 +199,9 @@ class FakeBatch:
         return self._serve(tls=True).port
 
     @property
-    def images(self) -> Images:
+    def images(self) -> Collection[Image]:
         """The images, by Id: a live collection."""
-        return self.world.images
+        return self.world.collection(IMAGES)
 
     @property
     def calls(self) -> Calls:
@@ -232,24 +215,34 @@ class FakeBatch:
 
     @property
     def unused_steps(self) -> list[Step]:
-        """The steps of the script that have never acted since the last reset."""
-        return [step for step in self.world.script if not step.used]
+        """The steps of the script that have not acted since the last reset."""
+        return self.world.unused_steps
+
+    @property
+    def never_used_steps(self) -> list[Step]:
+        """The steps of the script that have never acted in this test, whatever resets there were in it."""
+        return self.world.never_used_steps
 
     def on(
-        self, operation: str = ANY, calls: CallNumbers | None = None, where: Mapping[str, str | int] | None = None
-    ) -> Step:
-        """Add a step to the script and return it, to be told what to do.
+        self,
+        operation: str = ANY,
+        calls: CallNumbers | None = None,
+        where: Mapping[str, str | int | float | bool] | None = None,
+        *,
+        account: str | None = None,
+        host: str | None = None,
+    ) -> StepBuilder:
+        """Return a step, to be told what to do: it is in the script from its first effect on.
 
         As in `fake.on("ListImages", calls=2).fail("Throttling")`. `operation` may be `"any"`. `calls` counts, from 1,
         the calls that match: `2`, `"2-4"`, `"3-"`, or a list of these; without it the step acts at each. `where` gives
-        values that parameters of the query or the body must have.
+        values that parameters of the path, the query or the body must have. `account` is the access key Id that must
+        have signed, `host` the host name, with `*`, that the request must be for.
 
-        Raises ValueError for an unknown operation and for malformed `calls`.
+        Raises ValueError for an unknown operation or parameter and for malformed `calls`, and TypeError for values of
+        another type. An `on(...)` that never gets an effect is a mistake, of which `check` tells.
         """
-        step = Step(operation, calls, where)
-        with self.world.lock:
-            self.world.script.append(step)
-        return step
+        return self.world.on(operation, calls, where, account, host)
 
     def sdk_client(self, access_key_id: str | None = None, access_key_secret: str | None = None, **options: Any) -> Any:
         """Return a client of the official SDK that is pointed here; the options are those of `batchcompute.Client`.

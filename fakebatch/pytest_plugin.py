@@ -77,7 +77,7 @@ class _Session:
     def show(self, fixtures: tuple["Path | Image", ...] | None) -> "FakeBatch":
         """Serve the world of these fixtures (None: the default catalogue) from its baseline on."""
         from .errors import FixtureError
-        from .fake import DEFAULT_CATALOGUE, describe
+        from .service.baseline import DEFAULT_CATALOGUE, describe
         from .service.world import World
 
         mistake = ""

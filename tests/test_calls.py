@@ -1,9 +1,16 @@
 """The record of calls: what a test can ask about what the code under test did."""
 
+import copy
 import logging
+import pickle
+import random
+import time
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest import mock
 
+import msgspec
 import pytest
 from werkzeug.test import Client
 
@@ -148,3 +155,114 @@ def test_nothing_is_written_to_the_log_or_the_terminal(
     assert not caplog.records
     assert capfd.readouterr() == ("", "")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_call_can_be_copied_pickled_and_encoded() -> None:
+    fake = FakeBatch()
+    Client(fake).post("/images?IdempotentToken=t", json={"Name": "mine"})
+    (call,) = fake.calls
+    assert copy.deepcopy(call) == pickle.loads(pickle.dumps(call)) == call
+    assert hash(call) == hash(copy.copy(call))
+    assert msgspec.json.decode(msgspec.json.encode(call), type=Call) == call
+
+
+def test_the_parameters_of_the_path_go_by_their_full_names_and_before_all_others() -> None:
+    fake = FakeBatch()
+    Client(fake).get("/images/img-a?ImageId=img-b&Type=Self")
+    assert fake.calls[0].parameters == {"ImageId": "img-a", "Type": "Self"}
+
+
+def test_a_parameter_of_the_query_wins_over_that_of_the_body() -> None:
+    fake = FakeBatch()
+    Client(fake).post("/images?IdempotentToken=query", json={"IdempotentToken": "body"})
+    assert fake.calls[0].parameters["IdempotentToken"] == "query"
+
+
+def test_a_body_that_was_refused_has_no_parameters() -> None:
+    fake = FakeBatch()
+    Client(fake).post("/images", data=b"{")
+    assert fake.calls[0].parameters == {}
+
+
+def test_a_deflated_body_has_parameters() -> None:
+    fake = FakeBatch()
+    data = zlib.compress(b'{"Name": "small"}')
+    Client(fake).post("/images", data=data, headers={"x-acs-compress-type": "deflate"})
+    assert fake.calls[0].parameters == {"Name": "small"}
+
+
+def test_older_bodies_are_let_go_before_the_calls_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls_module, "MOST_BYTES", 3000)
+    fake = FakeBatch()
+    body = b"x" * 1000
+    for _ in range(5):
+        Client(fake).post("/images", data=body)
+    assert [(len(call.body), call.body_let_go) for call in fake.calls] == [(0, 1000)] * 3 + [(1000, 0)] * 2
+    fake.reset()
+    Client(fake).post("/images", data=body)
+    assert [len(call.body) for call in fake.calls] == [1000]
+
+
+def test_calls_that_are_too_large_without_their_bodies_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls_module, "MOST_BYTES", 3500)
+    fake = FakeBatch()
+    for number in range(6):
+        Client(fake).get(f"/images/{number}?{'x' * 900}", data=b"y" * 500)
+    assert [call.path for call in fake.calls] == ["/images/3", "/images/4", "/images/5"]
+    assert [len(call.body) for call in fake.calls] == [0, 0, 500]
+
+
+def test_on_call_that_raises_does_not_lose_the_answer_and_the_test_is_told() -> None:
+    def complain(_: Call) -> None:
+        raise RuntimeError("no room left in the log")
+
+    fake = FakeBatch(on_call=complain)
+    assert Client(fake).get("/images").status_code == 200
+    assert len(fake.calls) == 1
+    with pytest.raises(RuntimeError, match="no room left in the log"):
+        fake.check()
+
+
+def test_leaving_the_with_statement_tells_what_went_wrong_unless_it_is_left_by_an_error() -> None:
+    def complain(call: Call) -> None:
+        raise RuntimeError(call.path)
+
+    with pytest.raises(ExceptionGroup) as caught, FakeBatch(on_call=complain) as fake:
+        Client(fake).get("/images")
+        Client(fake).get("/images/a")
+    assert list(map(str, caught.value.exceptions)) == ["/images", "/images/a"]
+    with pytest.raises(KeyError), FakeBatch(on_call=complain) as fake:
+        Client(fake).get("/images")
+        raise KeyError
+
+
+def test_a_clock_that_raises_is_replaced_by_the_machine_s_and_the_test_is_told() -> None:
+    fake = FakeBatch(clock=lambda: 1 / 0)  # type: ignore[arg-type, return-value]  # the mistake that is tested
+    assert Client(fake).post("/images", json={"EcsImageId": "m", "Platform": "Linux"}).status_code == 201
+    with pytest.raises(ExceptionGroup) as caught:
+        fake.check()
+    assert {type(error) for error in caught.value.exceptions} == {ZeroDivisionError}
+
+
+def test_request_ids_draw_on_nothing_that_a_test_has_seeded() -> None:
+    client = Client(FakeBatch())
+    random.seed(5)
+    expected = [random.random() for _ in range(3)]
+    random.seed(5)
+    seen = []
+    for _ in range(3):
+        client.get("/images")
+        seen.append(random.random())
+    assert seen == expected
+
+
+def test_a_patched_clock_of_the_standard_library_is_not_used_up() -> None:
+    client = Client(FakeBatch())
+    with mock.patch("time.time", side_effect=[1.0]), mock.patch("time.monotonic", side_effect=[1.0]):
+        assert [client.get("/images").status_code for _ in range(3)] == [200] * 3
+        assert (time.time(), time.monotonic()) == (1.0, 1.0)
+
+
+def test_the_date_of_a_response_is_that_of_the_fake_s_clock() -> None:
+    fake = FakeBatch(clock=lambda: datetime(2018, 11, 6, 8, 30, 40))
+    assert Client(fake).get("/images").headers["Date"] == "Tue, 06 Nov 2018 08:30:40 GMT"

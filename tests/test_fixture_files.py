@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fakebatch import Account, Image
 from fakebatch.fixture_files.reading import load
-from fakebatch.service.baseline import Description
+from fakebatch.service.baseline import Baseline
 from fakebatch.service.schema import schema
 
 
@@ -23,7 +23,7 @@ from fakebatch.service.schema import schema
 def described(tmp_path: Path) -> Any:
     """Write a file and return the world that it describes."""
 
-    def described(text: str | bytes, name: str = "world.yaml", **others: str) -> Description:
+    def described(text: str | bytes, name: str = "world.yaml", **others: str) -> Baseline:
         for other, content in others.items():
             (tmp_path / f"{other}.yaml").write_text(content, encoding="utf-8")
         (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -57,16 +57,16 @@ def test_an_empty_file_is_an_empty_world(described: Any, text: str) -> None:
 
 def test_images_are_in_ascending_order_of_id_whatever_the_file_says(described: Any) -> None:
     world = described("images: [{Id: b}, {Id: a-10}, {Id: a-9}, {Id: 镜}, {Id: Z}]")
-    assert [image.id for image in world.images] == ["Z", "a-10", "a-9", "b", "镜"]
+    assert [image.id for image in world.records["images"]] == ["Z", "a-10", "a-9", "b", "镜"]
 
 
 def test_repeat_makes_many_from_one_entry(described: Any) -> None:
     world = described(
-        "images:\n  - {Id: 'img-{n:03}', Name: 'build-{n}', Description: 'no {n}', EcsImageId: 'm-{n:04x}',"
+        "images:\n  - {Id: 'img-{n:03}', Name: 'build-{n}', Baseline: 'no {n}', EcsImageId: 'm-{n:04x}',"
         " CreationTime: '2016-01-01T00:00:{n:02}Z', repeat: 12}"
     )
-    assert len(world.images) == 12
-    assert world.images[11] == Image(
+    assert len(world.records["images"]) == 12
+    assert world.records["images"][11] == Image(
         id="img-011",
         name="build-11",
         description="no 11",
@@ -81,7 +81,7 @@ def test_repeat_may_be_nought_and_doubled_braces_are_braces(described: Any) -> N
 
 
 def test_without_repeat_braces_are_text(described: Any) -> None:
-    image = described("images: [{Id: '{a}', Description: '{\"n\": {n}}'}]").images[0]
+    image = described("images: [{Id: '{a}', Baseline: '{\"n\": {n}}'}]").images[0]
     assert (image.id, image.description) == ("{a}", '{"n": {n}}')
 
 
@@ -119,8 +119,8 @@ def test_includes_are_relative_to_the_file_and_read_first(tmp_path: Path) -> Non
     (tmp_path / "deep" / "middle.yaml").write_text("include: [../base.yaml]\nimages: [{Id: middle}]\nexpect: 2")
     (tmp_path / "top.yaml").write_text("include: [deep/middle.yaml, base.yaml]\nscript: [{delay: 2}]")
     world = load(tmp_path / "top.yaml")
-    assert [image.id for image in world.images] == ["base", "middle"]
-    assert [step.seconds for step in world.script] == [1, 2]
+    assert [image.id for image in world.records["images"]] == ["base", "middle"]
+    assert [step.delay for step in world.script] == [1, 2]
     assert world.expect == 2
 
 
@@ -154,7 +154,7 @@ def test_anchors_aliases_and_merge_keys_are_as_in_yaml(described: Any) -> None:
         "images:\n  - &base {Id: a, Platform: Windows, Name: base}\n  - {<<: *base, Id: b}\n"
         "  - {<<: [*base, {EcsImageId: m-1, Name: other}], Id: c}\n"
     )
-    assert [(i.id, i.platform, i.name, i.ecs_image_id) for i in world.images] == [
+    assert [(i.id, i.platform, i.name, i.ecs_image_id) for i in world.records["images"]] == [
         ("a", "Windows", "base", "m-32dsf3f"),
         ("b", "Windows", "base", "m-32dsf3f"),
         ("c", "Windows", "base", "m-1"),
@@ -169,7 +169,7 @@ def test_json_is_read_as_json(described: Any) -> None:
     image = '{"Id": "\\ud83d\\ude80\\/", "OwnerId": 5, "CreationTime": "2016-10-31"}'
     text = f'{{\n\t"images": [{image}], "expect": {{"on": [1]}}}}'
     world = described(text, "world.json")
-    assert world.images == [Image(id="🚀/", owner_id=5, creation_time="2016-10-31")]
+    assert world.records["images"] == [Image(id="🚀/", owner_id=5, creation_time="2016-10-31")]
     assert world.expect == {"on": [1]}
     assert described("", "empty.json") == Description([], [], [], None)
 

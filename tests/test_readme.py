@@ -51,7 +51,7 @@ def test_its_scripts_run(script: str, tmp_path: Path) -> None:
 
 def test_its_fixture_files_load(scratch: Path) -> None:
     described = load(scratch / "world.yaml")
-    assert described.expect == {"images": len([image for image in described.images if image.type == "Self"])}
+    assert described.expect == {"images": len([image for image in described.records["images"] if image.type == "Self"])}
 
 
 def test_it_shows_the_message_of_a_bad_file_as_it_is(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:

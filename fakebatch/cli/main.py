@@ -1,21 +1,19 @@
-"""The command `fakebatch`: serve, check, schema.
+"""The command `fakebatch`: its arguments, and what is done at once: check, schema.
 
 Knows how to speak to a person at a terminal, and leaves the rest to others.
 """
 
 import argparse
 import json
-import signal
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import FixtureError, ServerError
-from ..fake import FakeBatch
 from ..fixture_files.reading import load
 from ..service.schema import schema
-from ..state.calls import Call, counted
+from ..state.collection import counted
+from .serve import serve_fixtures
 
 DEFAULT_PORT = 8888
 """The port of the official SDK's own mock. [sdk]"""
@@ -35,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     serve.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 picks a free one (default: %(default)s)")
-    serve.set_defaults(run=_serve)
+    serve.set_defaults(run=serve_fixtures)
 
     check = commands.add_parser("check", help="validate fixture files")
     check.add_argument("fixtures", nargs="+", metavar="FIXTURE", help="a fixture file")
@@ -52,35 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _serve(options: argparse.Namespace) -> int:
-    with (
-        _signals() as signals,
-        FakeBatch(*options.fixtures, host=options.host, port=options.port, on_call=_log) as fake,
-    ):
-        print(f"Serving {counted(len(fake.images), 'image')} at {fake.url} (end with Ctrl-C)")
-        print(f'SDK:  Client.register_region("x", "{fake.host}", {fake.port}); Client("{fake.host}", "id", "secret")')
-        print(f"curl: curl '{fake.url}/images?Type=System&MaxItemCount=2'", flush=True)
-        signals.recv(1)
-    return 0
-
-
-def _signals() -> socket.socket:
-    """Return a socket over which SIGINT and SIGTERM arrive from now on.
-
-    A main thread that was just about to wait for anything else would wait on, signal or not.
-    """
-    receiver, sender = socket.socketpair()
-    sender.setblocking(False)
-    signal.set_wakeup_fd(sender.detach())
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
-    return receiver
-
-
-def _log(call: Call) -> None:
-    print(call, flush=True)
-
-
 def _check(options: argparse.Namespace) -> int:
     failed = False
     for path in map(Path, options.fixtures):
@@ -90,7 +59,7 @@ def _check(options: argparse.Namespace) -> int:
             failed = True
             print(error, file=sys.stderr)
         else:
-            print(f"{path}: fine, {counted(len(description.images), 'image')}")
+            print(f"{path}: fine, {counted(len(description.records['images']), 'image')}")
     return int(failed)
 
 

@@ -19,10 +19,11 @@ from msgspec import UNSET
 from msgspec.structs import astuple
 
 from ..errors import FieldError, FixtureError, Problem, nearest
-from ..service.baseline import Description
-from ..service.images import Account, Image
+from ..service.accounts import Account
+from ..service.baseline import Baseline
+from ..service.images import Image
 from ..service.schema import FixtureFile, ImageEntry, StepEntry
-from ..service.script import Step
+from ..service.script import Step, StepBuilder
 from .problems import check, find
 from .yaml_text import Document, DocumentError, Position, position_in
 
@@ -33,7 +34,7 @@ _TEXTS = ("id", "name", "description", "ecs_image_id", "creation_time")
 _IMAGE_FIELDS = len(Image.__struct_fields__)
 
 
-def load(*paths: str | os.PathLike[str]) -> Description:
+def load(*paths: str | os.PathLike[str]) -> Baseline:
     """Load fixture files, and those that they include, as one world. A file that is named twice counts once.
 
     Raises FixtureError, listing everything that is wrong with all of them.
@@ -194,9 +195,11 @@ class _Loading:
         origin = f"{place.document.name}:{line}" if line else place.document.name
         key = "on"
         try:
-            step = Step(entry.on, origin=origin)
+            step = StepBuilder(entry.on, origin=origin)
             key = "calls"
-            step = Step(entry.on, None if entry.calls is UNSET else entry.calls, entry.where, origin)
+            step = StepBuilder(entry.on, None if entry.calls is UNSET else entry.calls, origin=origin)
+            key = "where"
+            step = StepBuilder(entry.on, None if entry.calls is UNSET else entry.calls, entry.where, origin=origin)
             key = "fail"
             if isinstance(entry.fail, dict):
                 _fail(step, entry.fail)
@@ -216,13 +219,14 @@ class _Loading:
             return
         for index, image in enumerate(entry.add):
             step.add(*self._expand(image, place.inside("add", index)))
-        step.remove(*entry.remove)
-        if not step.effective and not entry.add:
+        if entry.remove:
+            step.remove(*entry.remove)
+        if not step.attempted:
             message = "the step does nothing; give it fail, delay, drop, reply, add or remove"
             self.problems.append(place.problem(message))
-        self.script.append(step)
+        self.script.append(step.step)
 
-    def finish(self) -> Description:
+    def finish(self) -> Baseline:
         """Return the whole, or raise everything that was wrong."""
         ids = {image.id for image in self.images}
         if len(ids) < len(self.images):
@@ -232,7 +236,7 @@ class _Loading:
         if self.problems:
             raise FixtureError(self.problems)
         self.images.sort(key=_by_id)
-        return Description(self.images, self.accounts, self.script, self.expect)
+        return Baseline({"images": self.images}, self.accounts, self.script, self.expect)
 
     def _report_duplicate_ids(self) -> None:
         first: dict[str, _Place] = {}
@@ -276,7 +280,7 @@ class _Loading:
                     self.problems.append(place.problem(f"{message}; give it one of {allowed}"))
 
 
-def _fail(step: Step, arguments: dict[str, str | int]) -> None:
+def _fail(step: StepBuilder, arguments: dict[str, str | int]) -> None:
     if "code" not in arguments:
         raise ValueError("which error? add code")
     step.fail(**arguments)  # type: ignore[arg-type]  # checked by fail itself

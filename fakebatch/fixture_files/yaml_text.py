@@ -17,7 +17,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.reader import Reader
 
-from ..service.images import format_time
+from ..service.records import format_time
 
 Position = tuple[int, int]
 """Line and column, from 1; (0, 0) if there is none."""

@@ -1,19 +1,71 @@
-"""What fixture files amount to: the description of a world, and so the baseline to which `reset()` returns."""
+"""What fixture files amount to: the baseline of a world, to which `reset()` returns."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from .images import Account, Image
+import msgspec
+
+from .accounts import Account
+from .records import check_record
+from .registry import RESOURCES, resource_of
 from .script import Step
 
 
-class Description(NamedTuple):
-    """The sections of fixture files, merged and validated."""
+class Baseline(NamedTuple):
+    """The sections of fixture files, merged and validated. Never changed."""
 
-    images: Sequence[Image] = ()
-    """In ascending order of Id, each Id once."""
+    records: Mapping[str, Sequence[msgspec.Struct]] = {}
+    """The records of each resource, by its name, in ascending order of their keys, each key once."""
     accounts: Sequence[Account] = ()
     """Each access key Id once. With none, requests need no signature."""
     script: Sequence[Step] = ()
     expect: Any = None
     """Free data for the test."""
+
+
+DEFAULT_CATALOGUE = Path(__file__).parent.parent / "default.yaml"
+"""The images that the service's reference prints. [doc]"""
+
+
+def describe(fixtures: Iterable[str | os.PathLike[str] | msgspec.Struct], accounts: Iterable[Account] = ()) -> Baseline:
+    """Return the baseline that fixture files, records and accounts make up.
+
+    Raises FixtureError for files that do not load, ValueError for an Id or an access key that is there twice, and
+    TypeError for what is neither a path nor a record.
+    """
+    from ..fixture_files.reading import load
+
+    paths, records = [], []
+    for fixture in fixtures:
+        if isinstance(fixture, msgspec.Struct) and (resource := resource_of(fixture)):
+            resource.check(fixture)
+            records.append((resource, fixture))
+        elif isinstance(fixture, str | os.PathLike):
+            paths.append(fixture)
+        else:
+            kinds = " or ".join(resource.record.__name__ for resource in RESOURCES)
+            raise TypeError(f"expected the path of a fixture file or an {kinds}, got {fixture!r}")
+    baseline = load(*paths)
+    if records:
+        merged = {
+            resource.name: {resource.key_of(record): record for record in baseline.records.get(resource.name, ())}
+            for resource in RESOURCES
+        }
+        for resource, record in records:
+            key = resource.key_of(record)
+            if merged[resource.name].setdefault(key, record) is not record:
+                raise ValueError(f"there is an {resource.noun} {key!r} already; each Id must be unique")
+        baseline = baseline._replace(
+            records={name: [found[key] for key in sorted(found)] for name, found in merged.items()}
+        )
+    accounts = list(accounts)
+    if accounts:
+        for account in accounts:
+            check_record(account, Account)
+        all_accounts = [*baseline.accounts, *accounts]
+        if len({account.access_key_id for account in all_accounts}) < len(all_accounts):
+            raise ValueError("two accounts have the same access key Id; each must be unique")
+        baseline = baseline._replace(accounts=all_accounts)
+    return baseline

@@ -1,63 +1,37 @@
-"""The records: an image and an account.
+"""The resource images: its record and its operations.
 
-Each is declared once, as a typed struct with the service's names on the wire and Python's in the code. Knows nothing of
-files, HTTP or state.
+Knows nothing of files, HTTP or other resources.
 """
 
-import re
-from datetime import UTC, datetime
-from typing import Annotated, Literal, get_args
+from string import ascii_lowercase, digits
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
-from ..errors import FieldError
+from ..errors import ApiError, FieldError
+from .operation import TOKEN, Created, Page, Parameters, Resource, View, idempotent_token
+from .records import EXAMPLE_OWNER, LARGEST_OWNER, RecordType, normal_time
+from .rules import Text, check
 
 Platform = Literal["Linux", "Windows"]
 ImageType = Literal["System", "Self"]
 
-PLATFORMS: tuple[str, ...] = get_args(Platform)
-IMAGE_TYPES: tuple[str, ...] = get_args(ImageType)
-
-EXAMPLE_OWNER = 123456
-"""The account of the reference's examples [doc]: who owns a Self image if nothing else is said [choice]."""
-
-LARGEST_OWNER = 2**63 - 1
-
-_WIRE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+_ID_CHARACTERS = ascii_lowercase + digits
+_SYSTEM_OWNER = 0
+_NOBODY_SAID: Final = int(str(EXAMPLE_OWNER))
+"""The default owner: an int of its own, so that it can be told from the same number given on purpose."""
 
 
-def format_time(moment: datetime) -> str:
-    """Return a moment as the service writes it: UTC, six digits of fraction, `Z`. [doc]
-
-    A moment without a time zone is taken as UTC. Raises ValueError if it has no place in the years 1 to 9999 of UTC.
-    """
-    try:
-        utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError(f"{moment.isoformat()} lies outside the years 1 to 9999 in UTC") from None
-    return utc.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-
-
-def parse_time(text: str) -> datetime:
-    """Read a moment in ISO 8601: a date, or a date and a time, with or without fraction and zone.
-
-    Raises ValueError for any other text.
-    """
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a time; write it like 2016-10-31T06:55:33.921878Z") from None
-
-
-class Image(msgspec.Struct, frozen=True, rename="pascal", gc=False):
+class Image(msgspec.Struct, metaclass=RecordType, frozen=True, rename="pascal", gc=False):
     """One `ImageInfo` record. Immutable; only `id` is required.
 
     The defaults are the values of the reference's own example of a Self image [doc]. A System image belongs to owner 0
     [doc], and an image without a name is named by its Id [choice]. `creation_time` is UTC text with six digits of
     fraction, and is brought into that form from any ISO 8601 time.
 
-    Raises ValueError for an empty Id, a `creation_time` that is no time, and a System image with an owner.
+    Raises ValueError for an Id that is empty or holds a slash, a `creation_time` that is no time, and a System image
+    with an owner.
     """
 
     id: Annotated[
@@ -69,7 +43,7 @@ class Image(msgspec.Struct, frozen=True, rename="pascal", gc=False):
     owner_id: Annotated[
         int,
         Meta(ge=0, le=LARGEST_OWNER, description="The owner's account number. Always 0 for System images."),
-    ] = EXAMPLE_OWNER
+    ] = _NOBODY_SAID
     platform: Annotated[Platform, Meta(description="The operating system.")] = "Linux"
     type: Annotated[ImageType, Meta(description="System: the service's own, seen by all. Self: its owner's.")] = "Self"
     creation_time: Annotated[
@@ -80,40 +54,70 @@ class Image(msgspec.Struct, frozen=True, rename="pascal", gc=False):
         fix = msgspec.structs.force_setattr
         if not self.id:
             raise FieldError("Id", "an Id must not be empty")
+        if isinstance(self.id, str) and "/" in self.id:
+            raise FieldError("Id", f"{self.id!r} can't be asked for: an Id must not hold a slash")
         if not self.name:
             fix(self, "name", self.id)
         if self.type == "System" and self.owner_id:
-            if self.owner_id != EXAMPLE_OWNER:
-                message = f"a System image belongs to OwnerId 0, not {self.owner_id}; leave OwnerId out"
+            if self.owner_id is not _NOBODY_SAID:
+                message = f"a System image belongs to OwnerId {_SYSTEM_OWNER}, not {self.owner_id}; leave OwnerId out"
                 raise FieldError("OwnerId", message)
-            fix(self, "owner_id", 0)
+            fix(self, "owner_id", _SYSTEM_OWNER)
         try:
-            moment = parse_time(self.creation_time)
-            if not _WIRE_TIME.fullmatch(self.creation_time):
-                fix(self, "creation_time", format_time(moment))
+            fix(self, "creation_time", normal_time(self.creation_time))
         except ValueError as error:
             raise FieldError("CreationTime", str(error)) from None
 
 
-class Account(msgspec.Struct, frozen=True, rename="pascal", forbid_unknown_fields=True):
-    """Someone who signs requests. The secret is left out of its repr."""
-
-    access_key_id: Annotated[str, Meta(min_length=1, description="The public half of the key.")]
-    access_key_secret: Annotated[str, Meta(min_length=1, description="The half that signs.", extra={"secret": True})]
-    owner_id: Annotated[
-        int, Meta(ge=1, le=LARGEST_OWNER, description="The account number that its images carry as OwnerId.")
-    ] = EXAMPLE_OWNER
-
-    def __repr__(self) -> str:
-        return f"Account(access_key_id={self.access_key_id!r}, access_key_secret=..., owner_id={self.owner_id})"
+def _owner_of(image: Image) -> int | None:
+    return None if image.type == "System" else image.owner_id
 
 
-def check_image(image: Image) -> None:
-    """Raise TypeError for what is not an Image, or is one with a value that a fixture file could not give it either."""
-    if not isinstance(image, Image):
-        raise TypeError(f"expected an Image, got {image!r}")
-    try:
-        msgspec.convert(msgspec.to_builtins(image), Image)
-        msgspec.json.encode(image)
-    except (msgspec.ValidationError, UnicodeEncodeError) as error:
-        raise TypeError(f"not a valid Image: {error}") from None
+IMAGES = Resource("images", "image", Image, _owner_of)
+
+_DESCRIPTION = {
+    # The reference lists a MissingName beside a table that says Name is optional, as the SDK does. [choice]
+    "Name": Text(length=(1, 64), name=True),
+    "Description": Text(),
+    "EcsImageId": Text(mandatory=True),
+    "Platform": Text(mandatory=True, only=get_args(Platform)),
+}
+"""What CreateImage takes. [doc]"""
+
+
+@IMAGES.operation("ListImages", "GET /images?Marker&MaxItemCount&Type", 200)
+def list_images(view: View, parameters: Parameters) -> Page:
+    """List the images of a type, a page at a time. Any other `Type` has the effect of leaving it out: Self. [doc]"""
+    return IMAGES.page(view, parameters, shared=parameters.get("Type") == "System")
+
+
+@IMAGES.operation("CreateImage", f"POST /images?{TOKEN}", 201, _DESCRIPTION)
+def create_image(view: View, parameters: Parameters) -> Created:
+    """Create a Self image of the caller's. A missing name becomes the new Id. [choice]"""
+    token = idempotent_token(parameters)
+    check(parameters.body, _DESCRIPTION)
+    described = {name: parameters.body[name] for name in _DESCRIPTION if name in parameters.body}
+
+    def create() -> Created:
+        # The form of the reference's img-6ki7te6grlhbv42kn8a000. [doc]
+        image_id = view.new_id(IMAGES, lambda random: f"img-{''.join(random.choices(_ID_CHARACTERS, k=19))}000")
+        own = {"Id": image_id, "OwnerId": view.owner_id, "CreationTime": view.now()}
+        view.collection(IMAGES).add(msgspec.convert(described | own, Image))
+        return Created(image_id)
+
+    return view.once(token, described, create)
+
+
+@IMAGES.operation("GetImage", "GET /images/{ImageId}", 200)
+def get_image(view: View, parameters: Parameters) -> Image:
+    """Return a System image, or one of the caller's."""
+    return IMAGES.find(view, parameters.path["ImageId"])
+
+
+@IMAGES.operation("DeleteImage", "DELETE /images/{ImageId}", 204)
+def delete_image(view: View, parameters: Parameters) -> None:
+    """Delete an image of the caller's. A System image is seen by all and belongs to none of them."""
+    image = IMAGES.find(view, parameters.path["ImageId"])
+    if image.type == "System":
+        raise ApiError("Forbidden")
+    view.collection(IMAGES).remove(image.id)

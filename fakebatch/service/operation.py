@@ -1,44 +1,60 @@
-"""The operations: one function each, from the world, the caller and the parameters to a result.
+"""How a resource and its operations are declared, and what an operation sees of a request and of the world.
 
-An operation raises `ApiError` to refuse. It knows nothing of HTTP: no status, no header, no JSON.
+An operation is a function of a `View` and of `Parameters`. It returns what is answered (None: no body), or raises
+`ApiError` to refuse. It knows nothing of HTTP beyond its declaration.
 """
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from random import Random
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from ..errors import ApiError
-from .images import EXAMPLE_OWNER, IMAGE_TYPES, PLATFORMS, Account, Image, format_time
-from .world import World
+from ..state.collection import Collection
+from .accounts import Account
+from .records import check_record
+from .rules import Rules
+
+Record = TypeVar("Record", bound=msgspec.Struct)
+Answer = TypeVar("Answer")
 
 DEFAULT_ITEMS = 50
-"""How many images are on a page if `MaxItemCount` is not given. [doc]"""
+"""How many items are on a page if `MaxItemCount` is not given. [doc]"""
 MOST_ITEMS = 100
 """The largest `MaxItemCount`. [doc]"""
+TOKEN = "IdempotentToken"  # noqa: S105 - the name of a parameter
+LONGEST_TOKEN = 64
+"""In characters. [doc]"""
 
 _INTEGER = re.compile(r"-?[0-9]+", re.ASCII)
-_NAME = re.compile(r"[a-zA-Z_-][a-zA-Z0-9_-]*", re.ASCII)
-_TOKEN = re.compile(r"[a-zA-Z0-9_]{0,64}", re.ASCII)
+_PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 
 
 class Parameters(NamedTuple):
-    """What a request asks.
+    """What a request asks: the parameters in its path, in its query, and in its body's JSON object.
 
-    The Id in its path, its query (of a repeated key, the first value), and its body's JSON object.
+    A name that is in several of them means that of the path, then that of the query.
     """
 
-    id: str
+    path: Mapping[str, str]
     query: Mapping[str, str]
     body: Mapping[str, Any]
 
+    def get(self, name: str) -> Any:
+        """Return a parameter; "" if it is absent."""
+        for place in self:
+            if name in place:
+                return place[name]
+        return ""
+
 
 class Page(msgspec.Struct, rename="pascal"):
-    """The result of a listing. `next_marker` is the Id of the first image of the next page, empty on the last. [doc]"""
+    """The result of a listing. `next_marker` is the key of the first item of the next page, empty on the last. [doc]"""
 
     next_marker: str
-    items: list[Image]
+    items: list[Any]
 
 
 class Created(msgspec.Struct, rename="pascal"):
@@ -47,23 +63,141 @@ class Created(msgspec.Struct, rename="pascal"):
     id: str
 
 
-Operation = Callable[[World, Account | None, Parameters], Page | Image | Created | None]
-"""The caller is None where the world has no accounts: then everybody may do everything."""
+class View(Protocol):
+    """The world as an operation sees it, on behalf of a caller. Nothing else changes the world meanwhile."""
+
+    @property
+    def caller(self) -> Account | None:
+        """Who asks; None where the world has no accounts: then everybody may do everything."""
+
+    @property
+    def owner_id(self) -> int:
+        """Who owns what the operation creates."""
+
+    def collection(self, resource: "Resource[Record]") -> Collection[Record]:
+        """Return the records of a resource, those of all owners."""
+
+    def new_id(self, resource: "Resource[Any]", make: Callable[[Random], str]) -> str:
+        """Return an Id, as `make` forms it, that no record of the resource has.
+
+        The sequence is the same after each reset, so that a test can be repeated. [choice]
+        """
+
+    def now(self) -> str:
+        """Return the time, as the service writes it."""
+
+    def once(self, token: str, asked: object, answer: Callable[[], Answer]) -> Answer:
+        """Return what `answer` returns or, where the caller used the token for the same operation before, what it
+        returned then. Raises ApiError if something else was asked then.
+        """
 
 
-def list_images(world: World, caller: Account | None, parameters: Parameters) -> Page:
-    """List the images of a type, a page at a time."""
-    query = parameters.query
-    count = _item_count(query["MaxItemCount"]) if "MaxItemCount" in query else DEFAULT_ITEMS
-    image_type = query.get("Type", "")
-    if image_type not in IMAGE_TYPES:
-        image_type = "Self"  # any other value has the effect of leaving the parameter out [doc]
-    owner_id = caller.owner_id if caller else None
-    items, next_marker = world.images.page(image_type, owner_id, query.get("Marker", ""), count)
-    return Page(next_marker, items)
+Function = Callable[[View, Parameters], object]
+FunctionT = TypeVar("FunctionT", bound=Function)
 
 
-def _item_count(text: str) -> int:
+class Operation(NamedTuple):
+    """One operation of the service. `path` has the full names of its parameters: `/images/{ImageId}`."""
+
+    name: str
+    method: str
+    path: str
+    query: tuple[str, ...]
+    """The parameters that its query may have."""
+    body: Rules
+    """The fields that its body may have."""
+    status: int
+    """The HTTP status of its success."""
+    function: Function
+
+    @property
+    def path_parameters(self) -> tuple[str, ...]:
+        """The names of the parameters in its path."""
+        return tuple(_PATH_PARAMETER.findall(self.path))
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of all parameters that a request for it may have, each once."""
+        return tuple(dict.fromkeys((*self.path_parameters, *self.query, *self.body)))
+
+
+class Resource(Generic[Record]):
+    """A kind of thing that the service keeps.
+
+    `name` is its section in fixture files and its attribute of `FakeBatch`, `noun` what one of them is called. `record`
+    is the type of its records, `key` the field that identifies one, by its name on the wire. `owner_of` returns whose a
+    record is; None for one that is everybody's to see.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        noun: str,
+        record: type[Record],
+        owner_of: Callable[[Record], int | None],
+        key: str = "Id",
+    ) -> None:
+        self.name = name
+        self.noun = noun
+        self.record = record
+        self.owner_of = owner_of
+        self.key = key
+        self._key_field = record.__struct_fields__[record.__struct_encode_fields__.index(key)]
+        self.operations: list[Operation] = []
+
+    def key_of(self, record: Record) -> str:
+        """Return what identifies a record."""
+        return str(getattr(record, self._key_field))
+
+    def check(self, record: object) -> None:
+        """Raise TypeError for what is not a valid record of this resource."""
+        check_record(record, self.record)
+
+    def operation(
+        self, name: str, request: str, status: int, body: Rules | None = None
+    ) -> Callable[[FunctionT], FunctionT]:
+        """Declare a function as an operation.
+
+        `request` is the method and the path, with the names of the query's parameters after it:
+        `"GET /images?Marker&Type"`. `status` is that of its success.
+        """
+        method, _, target = request.partition(" ")
+        path, _, query = target.partition("?")
+
+        def declare(function: FunctionT) -> FunctionT:
+            names = tuple(query.split("&")) if query else ()
+            self.operations.append(Operation(name, method, path, names, body or {}, status, function))
+            return function
+
+        return declare
+
+    def page(self, view: View, parameters: Parameters, *, shared: bool = False) -> Page:
+        """Return the page that a request asks for: of the caller's records, or of those that everybody sees.
+
+        Raises ApiError for a `MaxItemCount` that is none.
+        """
+        partition = None if shared else view.owner_id
+        items, next_marker = view.collection(self).page(partition, parameters.get("Marker"), item_count(parameters))
+        return Page(next_marker, items)
+
+    def find(self, view: View, key: str) -> Record:
+        """Return a record that the caller can see. What it can't see does not exist for it.
+
+        Raises ApiError if there is none.
+        """
+        records = view.collection(self)
+        if key in records:
+            record = records[key]
+            if view.caller is None or self.owner_of(record) in (None, view.caller.owner_id):
+                return record
+        raise ApiError("InvalidResource.NotFound")
+
+
+def item_count(parameters: Parameters) -> int:
+    """Return how many items a request wants on its page. Raises ApiError if it is no number, or out of range."""
+    if "MaxItemCount" not in parameters.query:
+        return DEFAULT_ITEMS
+    text = parameters.query["MaxItemCount"]
     if not _INTEGER.fullmatch(text):
         raise ApiError("InvalidMaxItemCount", Message="Its type must be integer.")
     # Digits that Python refuses to turn into a number, because there are thousands, are out of range as well.
@@ -72,95 +206,15 @@ def _item_count(text: str) -> int:
     return count
 
 
-def get_image(world: World, caller: Account | None, parameters: Parameters) -> Image:
-    """Return an image that the caller can see: a System image or its own."""
-    image_id = parameters.id
-    with world.lock:
-        if image_id in world.images:
-            image = world.images[image_id]
-            if caller is None or image.type == "System" or image.owner_id == caller.owner_id:
-                return image
-    raise ApiError("InvalidResource.NotFound")
+def idempotent_token(parameters: Parameters) -> str:
+    """Return the idempotent token of a request; "" if it has none.
 
-
-def create_image(world: World, caller: Account | None, parameters: Parameters) -> Created:
-    """Create a Self image of the caller's.
-
-    Repeating an idempotent token answers with the first Id and creates nothing. [doc]
+    It stands in the query; the SDK may put it in the body as well [sdk]. It may hold any characters: clients send
+    UUIDs [sdk]. Raises ApiError if it is no text, or too long.
     """
-    body = parameters.body
-    # The token stands in the query; the SDK may put it in the body as well. [sdk]
-    token = parameters.query.get("IdempotentToken") or body.get("IdempotentToken") or ""
+    token = parameters.query.get(TOKEN) or parameters.body.get(TOKEN) or ""
     if not isinstance(token, str):
         raise ApiError("InvalidIdempotentToken", Message="Its type must be string.")
-    if not _TOKEN.fullmatch(token):
-        message = "Its length must be in [0, 64], and it must only contain characters within [a-zA-Z0-9_]."
-        raise ApiError("InvalidIdempotentToken", Message=message)
-
-    name = _text(body, "Name")
-    if name is not None:
-        if not 1 <= len(name) <= 64:
-            raise ApiError("InvalidName", Message="Its length must be in [1, 64].")
-        if not _NAME.fullmatch(name):
-            rule = "It must only contain characters within [a-zA-Z0-9_-], and must not start with [0-9]."
-            raise ApiError("InvalidName", Message=rule)
-    description = _text(body, "Description")
-    ecs_image_id = _mandatory_text(body, "EcsImageId")
-    platform = _mandatory_text(body, "Platform")
-    if platform not in PLATFORMS:
-        raise ApiError("InvalidPlatform", Message=f"It must be in [{', '.join(PLATFORMS)}].")
-
-    owner_id = caller.owner_id if caller else EXAMPLE_OWNER
-    asked = (name, description, ecs_image_id, platform)
-    with world.lock:
-        if token and (owner_id, token) in world.created:
-            asked_before, image_id = world.created[owner_id, token]
-            if asked_before != asked:
-                raise ApiError("IdempotentTokenMismatch")
-            return Created(image_id)
-        image = Image(
-            id=world.new_id(),
-            name=name or "",
-            description=description or "",
-            ecs_image_id=ecs_image_id,
-            owner_id=owner_id,
-            platform=platform,  # type: ignore[arg-type]  # one of PLATFORMS
-            creation_time=format_time(world.clock()),
-        )
-        world.images.add(image)
-        if token:
-            world.created[owner_id, token] = (asked, image.id)
-    return Created(image.id)
-
-
-def _text(body: Mapping[str, Any], parameter: str) -> str | None:
-    value = body.get(parameter)
-    if parameter in body and not isinstance(value, str):
-        raise ApiError(f"Invalid{parameter}", Message="Its type must be string.")
-    return value
-
-
-def _mandatory_text(body: Mapping[str, Any], parameter: str) -> str:
-    value = _text(body, parameter)
-    if value is None:
-        raise ApiError(f"Missing{parameter}")
-    if not value:
-        raise ApiError(f"Invalid{parameter}", Message="Its length must be greater than 0.")
-    return value
-
-
-def delete_image(world: World, caller: Account | None, parameters: Parameters) -> None:
-    """Delete an image of the caller's. A System image is seen by all and belongs to none of them."""
-    with world.lock:
-        image = get_image(world, caller, parameters)
-        if image.type == "System":
-            raise ApiError("Forbidden")
-        world.images.remove(image.id)
-
-
-FUNCTIONS: Mapping[str, Operation] = {
-    "ListImages": list_images,
-    "GetImage": get_image,
-    "CreateImage": create_image,
-    "DeleteImage": delete_image,
-}
+    if len(token) > LONGEST_TOKEN:
+        raise ApiError("InvalidIdempotentToken", Message=f"Its length must be in [0, {LONGEST_TOKEN}].")
+    return token

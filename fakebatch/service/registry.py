@@ -1,37 +1,69 @@
-"""The routing table: which request is which operation, and the status of its success.
+"""The only list of resources, and what is derived from it: the table of operations, their names, and their routes.
 
-An operation is added by one line here and one function in `operations`.
-
-Knows nothing of what operations do, or of HTTP.
+Knows nothing of what operations do.
 """
 
-from typing import NamedTuple
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
 
-from ..errors import nearest
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import Map, Rule
+
+from ..errors import ApiError, nearest
+from .images import IMAGES
+from .operation import Operation, Resource
+
+RESOURCES: tuple[Resource[Any], ...] = (IMAGES,)
+OPERATIONS = {operation.name: operation for resource in RESOURCES for operation in resource.operations}
+"""All operations, by name."""
+
+ANY = "any"
+"""Stands for every operation."""
 
 
-class Route(NamedTuple):
-    """One line of the table. `path` may hold `<id>`, which becomes the parameter `Id`."""
-
-    operation: str
-    method: str
-    path: str
-    status: int
+def _rule(operation: Operation) -> Rule:
+    return Rule(re.sub(r"\{(\w+)\}", r"<\1>", operation.path), methods=[operation.method], endpoint=operation.name)
 
 
-ROUTES = (
-    Route("ListImages", "GET", "/images", 200),
-    Route("CreateImage", "POST", "/images", 201),
-    Route("GetImage", "GET", "/images/<id>", 200),
-    Route("DeleteImage", "DELETE", "/images/<id>", 204),
-)
+_routes = Map([_rule(operation) for operation in OPERATIONS.values()], merge_slashes=False).bind("")
 
-OPERATIONS = tuple(route.operation for route in ROUTES)
+
+@lru_cache(maxsize=1024)  # most requests are for a path that was asked for before
+def match(method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
+    """Return the operation that a request is for, and the parameters in its path. Raises ApiError if there is none."""
+    try:
+        name, parameters = _routes.match(path, method)
+    except MethodNotAllowed:
+        raise ApiError("MethodNotAllowed") from None
+    except HTTPException:
+        raise ApiError("InvalidUrlPattern") from None
+    operation = OPERATIONS[name]
+    # werkzeug lets HEAD pass for GET; the service has no such method. [choice]
+    if method != operation.method:
+        raise ApiError("MethodNotAllowed")
+    return operation, parameters
 
 
 def check_operation(name: str, *others: str) -> str:
     """Return the name of an operation. Raises ValueError, with the nearest right spelling, if it is none."""
     allowed = (*OPERATIONS, *others)
     if name not in allowed:
-        raise ValueError(f"{name!r} is not an operation{nearest(name, allowed)} Known are {', '.join(allowed)}.")
+        hint = nearest(str(name), allowed)
+        known = f"nown are {', '.join(allowed)}."
+        raise ValueError(
+            f"{name!r} is not an operation{hint} K{known}" if hint else f"{name!r} is not an operation; k{known}"
+        )
     return name
+
+
+def parameters_of(name: str) -> tuple[str, ...]:
+    """Return the names of the parameters that an operation has, or any operation has."""
+    operations = OPERATIONS.values() if name == ANY else (OPERATIONS[name],)
+    return tuple(dict.fromkeys(parameter for operation in operations for parameter in operation.parameters))
+
+
+def resource_of(record: object) -> Resource[Any] | None:
+    """Return the resource whose record this is; None for what is no record."""
+    return next((resource for resource in RESOURCES if isinstance(record, resource.record)), None)

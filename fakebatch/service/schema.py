@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
-from .images import Account, Image
-from .script import ANY, LONGEST_DELAY
+from .accounts import Account
+from .images import Image
+from .registry import ANY
+from .script import LONGEST_DELAY
 
 MOST_REPEATS = 1_000_000
 

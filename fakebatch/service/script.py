@@ -1,36 +1,299 @@
 """The steps of a script: *on this operation, at these calls, do that*.
 
-A step is validated here, whether it comes from Python or from a fixture file: the keys of the file are the names of the
-methods. Knows nothing of files, HTTP or the world that it changes.
+A `Step` is pure data. A `StepBuilder` makes one, from Python as from a fixture file: the keys of the file are the names
+of its methods. Knows nothing of files, of HTTP, or of the world that a step changes.
 """
 
+import json
 import re
-from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Literal, NamedTuple, Self, cast
 
-from ..errors import ApiError
-from .images import Image, check_image
-from .registry import check_operation
+import msgspec
 
-ANY = "any"
-"""Stands for every operation."""
+from ..errors import ApiError, nearest
+from ..state.calls import Call
+from .operation import Parameters
+from .registry import ANY, RESOURCES, check_operation, parameters_of, resource_of
 
 CallNumbers = int | str | Sequence[int | str]
 """At which calls a step acts, counted from 1 over those that it matches: `2`, `"2-4"`, `"3-"`, or a list of these."""
 
-_CALLS = re.compile(r"(?P<first>[1-9]\d{0,8})(?:(?P<dash>-)(?P<last>[1-9]\d{0,8})?)?", re.ASCII)
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+Drop = Literal["before", "during", "silently"]
+ReplyBody = str | bytes | Mapping[str, Any] | Sequence[Any] | float | bool
+"""The body of a reply: text (sent as UTF-8), bytes, or anything that JSON can express."""
+Headers = Mapping[str, str | int | float] | Iterable[tuple[str, str | int | float]]
 
 LONGEST_DELAY = 3600.0
 """In seconds: a longer delay is taken for a mistake in the unit. [choice]"""
 
+EFFECTS = ("fail", "reply", "drop", "delay", "trickle", "add", "remove")
+"""The names of a step's effects: keys in a fixture file, methods in Python."""
+
+_CALLS = re.compile(r"(?P<first>[1-9]\d{0,8})(?:(?P<dash>-)(?P<last>[1-9]\d{0,8})?)?", re.ASCII)
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_NO_BODY = (204, 304)
+_ANY_STATUS = range(200, 600)
+
+
+class Failure(NamedTuple):
+    """An error that a step answers with."""
+
+    status: int
+    code: str
+    message: str
+
 
 class Reply(NamedTuple):
-    """A raw response: whatever bytes a gateway might send instead of the service."""
+    """A response of one's own: whatever a gateway might send instead of the service."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    function: Callable[[Call], Any] | None = None
+    """Returns the body, in the place of `body`."""
+    raw: bytes | None = None
+    """Sent as it is, in the place of all else."""
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One step of a script: a trigger, and effects. It never changes."""
+
+    operation: str = ANY
+    calls: tuple[tuple[int, float], ...] | None = None
+    """Ranges of call numbers, both ends inclusive; None for every call."""
+    where: tuple[tuple[str, str], ...] = ()
+    """Parameters and the values, as text, that they must have."""
+    account: str | None = None
+    """The access key Id that must have signed."""
+    host: str | None = None
+    """The host for which the request must be, with `*` for any part of it."""
+    trigger: str = ""
+    """The trigger as a person would write it."""
+    origin: str = ""
+    """Where in a fixture file it stands; empty if it comes from Python."""
+
+    failure: Failure | None = None
+    drop: Drop | None = None
+    reply: Reply | None = None
+    delay: float = 0.0
+    """In seconds, as `trickle`."""
+    trickle: float = 0.0
+    add: tuple[tuple[str, Any], ...] = ()
+    """The names of resources, and records to add to them."""
+    remove: tuple[tuple[str, str], ...] = ()
+    """The names of resources, and keys of records to remove from them."""
+
+    def matches(self, operation: str, parameters: Parameters, account: str, host: str) -> bool:
+        """Tell whether a request is one that the step counts."""
+        return (
+            self.operation in (ANY, operation)
+            and all(_text(parameters.get(name)) == value for name, value in self.where)
+            and self.account in (None, account)
+            and (self.host is None or fnmatchcase(host.lower(), self.host.lower()))
+        )
+
+    def acts_at(self, number: int) -> bool:
+        """Tell whether the step acts at this one of the calls that it counts, from 1."""
+        return self.calls is None or any(first <= number <= last for first, last in self.calls)
+
+    @property
+    def outcome(self) -> bool:
+        """Whether the step takes the place of the service's own answer, or cuts it short."""
+        return bool(self.failure or self.drop or self.reply)
+
+    def __str__(self) -> str:
+        effects = []
+        if self.remove:
+            effects.append("remove " + ", ".join(key for _, key in self.remove))
+        if self.add:
+            effects.append("add " + ", ".join(str(getattr(record, "id", record)) for _, record in self.add))
+        if self.delay:
+            effects.append(f"delay {self.delay:g} s")
+        if self.failure:
+            effects.append(f"fail {self.failure.code}")
+        if self.drop:
+            effects.append("drop silently" if self.drop == "silently" else f"drop {self.drop} the response")
+        if self.reply:
+            effects.append("reply raw bytes" if self.reply.raw is not None else f"reply {self.reply.status}")
+        if self.trickle:
+            effects.append(f"trickle {self.trickle:g} s")
+        text = f"{self.trigger}: {'; '.join(effects) or 'nothing'}"
+        return f"{self.origin}: {text}" if self.origin else text
+
+    __repr__ = __str__
+
+
+class StepBuilder:
+    """A step in the making: a trigger, and the effects that its methods give it. Each returns the builder itself.
+
+    It acts on calls of `operation` (or `"any"`) whose parameters have the values in `where` (compared as text; a
+    parameter that is absent counts as empty), that `account` (an access key Id) signed, and that came for `host` (a
+    host name, with `*`), at the calls that `calls` names (see `CallNumbers`; without it, at each).
+
+    `changed` is called with the step after each effect, with the first one as well.
+
+    Raises ValueError for an unknown operation or parameter and for malformed `calls`, and TypeError for values of a
+    wrong type.
+    """
+
+    def __init__(
+        self,
+        operation: str = ANY,
+        calls: CallNumbers | None = None,
+        where: Mapping[str, str | int | float | bool] | None = None,
+        account: str | None = None,
+        host: str | None = None,
+        origin: str = "",
+        changed: Callable[[Step], None] = lambda _: None,
+    ) -> None:
+        check_operation(operation, ANY)
+        for name, value in (("account", account), ("host", host)):
+            if value is not None and (not isinstance(value, str) or not value):
+                raise TypeError(f"{name} is a text, not {value!r}")
+        wanted = _check_where(operation, {} if where is None else where)
+        parts = [f"on {operation}"]
+        parts += [] if calls is None else [f"calls {calls}"]
+        parts += ["where " + ", ".join(f"{name}={value}" for name, value in wanted)] if wanted else []
+        parts += [f"account {account}"] if account else []
+        parts += [f"host {host}"] if host else []
+        self.step = Step(
+            operation=operation,
+            calls=None if calls is None else parse_calls(calls),
+            where=wanted,
+            account=account,
+            host=host,
+            trigger=", ".join(parts),
+            origin=origin,
+        )
+        self.attempted = False
+        """Whether it was told to have an effect, be it with a mistake that was refused."""
+        self._changed = changed
+
+    def fail(self, code: str, *, status: int | None = None, message: str | None = None, **arguments: object) -> Self:
+        """Answer with an error: a documented code, whose status and message are filled in, with the message's arguments
+        (`fail("StateConflict", State="Deleting")`); or a code of one's own, with its status and message.
+
+        Raises ValueError for a code that is neither, and for wrong arguments.
+        """
+        self._begin_outcome()
+        if not isinstance(code, str):
+            advice = f"; for a bare HTTP status write reply({code})" if isinstance(code, int) else ""
+            raise TypeError(f"an error code is a text such as 'Throttling', not {code!r}{advice}")
+        if status is None and message is None:
+            error = ApiError(code, **arguments)
+            failure = Failure(error.status, error.code, error.message)
+        elif status is None or not isinstance(message, str) or arguments:
+            raise ValueError("an error of one's own needs status, code and message, and nothing else")
+        else:
+            failure = Failure(_check_status(status), code, message)
+        return self._with(failure=failure)
+
+    def delay(self, seconds: float) -> Self:
+        """Answer only after so many seconds. Other requests are answered meanwhile.
+
+        Raises ValueError outside 0 to 3600.
+        """
+        self.attempted = True
+        return self._with(delay=_check_seconds("a delay", seconds))
+
+    def trickle(self, seconds: float) -> Self:
+        """Send the body in pieces, spread over so many seconds. Raises ValueError outside 0 to 3600."""
+        self.attempted = True
+        return self._with(trickle=_check_seconds("a trickle", seconds))
+
+    def drop(self, when: Drop = "before") -> Self:
+        """Break the connection: `before` the response with a TCP reset, `during` it, in the middle of the body, or
+        `silently`, with an orderly end before the response.
+
+        The operation itself is carried out for `during`, and for nothing else.
+        """
+        self._begin_outcome()
+        if when not in ("before", "during", "silently"):
+            raise ValueError(f"a connection is dropped 'before' or 'during' the response, or 'silently', not {when!r}")
+        return self._with(drop=when)
+
+    def reply(
+        self,
+        status: int = 200,
+        headers: Headers | None = None,
+        body: ReplyBody | Callable[[Call], ReplyBody] = b"",
+        *,
+        raw: bytes | None = None,
+    ) -> Self:
+        """Send this status, these headers and this body instead of the service's answer.
+
+        The body is text (sent as UTF-8), bytes, something that JSON can express, or a function that is called with the
+        `Call` and returns one of these. With `raw`, these bytes are sent in the place of a response, and the connection
+        ends. The operation is not carried out.
+
+        Raises ValueError for a status outside 200 to 599, for a malformed header, and for a body where the status
+        allows none, and TypeError for a body of another type.
+        """
+        self._begin_outcome()
+        if raw is not None:
+            if not isinstance(raw, bytes):
+                raise TypeError(f"raw is bytes, not {raw!r}")
+            if (status, headers, body) != (200, None, b""):
+                raise ValueError("raw is all that is sent; leave status, headers and body out")
+            return self._with(reply=Reply(status, (), b"", raw=raw))
+        _check_status(status)
+        pairs = _check_headers(headers)
+        content, own = (b"", ()) if callable(body) else encode_body(body, pairs)
+        if status in _NO_BODY and (content or callable(body)):
+            raise ValueError(f"a response with the status {status} has no body; leave it out, or send it with raw")
+        function = cast("Callable[[Call], Any]", body) if callable(body) else None
+        return self._with(reply=Reply(status, pairs + own, content, function))
+
+    def add(self, *records: Any) -> Self:
+        """Put records into the world before the call is carried out, in the place of those with the same Ids.
+
+        Raises TypeError for anything but valid records.
+        """
+        self.attempted = True
+        added = []
+        for record in records:
+            resource = resource_of(record)
+            if resource is None:
+                kinds = " or ".join(resource.record.__name__ for resource in RESOURCES)
+                raise TypeError(f"expected {kinds}, got {record!r}")
+            resource.check(record)
+            added.append((resource.name, record))
+        return self._with(add=(*self.step.add, *added))
+
+    def remove(self, *ids: str, resource: str = RESOURCES[0].name) -> Self:
+        """Take records of a resource out of the world before the call is carried out.
+
+        One that is not there is passed over. Raises TypeError for an Id that is no text, and ValueError for an unknown
+        resource.
+        """
+        self.attempted = True
+        names = [known.name for known in RESOURCES]
+        if resource not in names:
+            raise ValueError(
+                f"{resource!r} is not a resource{nearest(str(resource), names)} Known are {', '.join(names)}."
+            )
+        for key in ids:
+            if not isinstance(key, str):
+                raise TypeError(f"an Id is a text, not {key!r}")
+        return self._with(remove=(*self.step.remove, *((resource, key) for key in ids)))
+
+    def _begin_outcome(self) -> None:
+        self.attempted = True
+        if self.step.outcome:
+            raise ValueError("a step has one outcome: fail, drop or reply; make a second step for another")
+
+    def _with(self, **effects: Any) -> Self:
+        self.step = msgspec.structs.replace(self.step, **effects)
+        self._changed(self.step)
+        return self
+
+    def __str__(self) -> str:
+        return str(self.step)
+
+    __repr__ = __str__
 
 
 def parse_calls(calls: CallNumbers) -> tuple[tuple[int, float], ...]:
@@ -41,7 +304,7 @@ def parse_calls(calls: CallNumbers) -> tuple[tuple[int, float], ...]:
     return tuple(map(_parse_range, parts))
 
 
-def _parse_range(part: int | str) -> tuple[int, float]:
+def _parse_range(part: object) -> tuple[int, float]:
     found = _CALLS.fullmatch(str(part))
     if found:
         first = int(found["first"])
@@ -51,163 +314,67 @@ def _parse_range(part: int | str) -> tuple[int, float]:
     raise ValueError(f"{part!r} does not name calls; write 2, '2-4', '3-' or a list of these (the first call is 1)")
 
 
-class Step:
-    """One step of a script: a trigger, and the effects that its methods give it. Each method returns the step itself.
-
-    It acts on calls of `operation` (or `"any"`) whose query or body parameters have the values in `where` (compared as
-    text; a parameter that is absent counts as empty), at the calls that `calls` names (see `CallNumbers`; without it,
-    at each).
-
-    Raises ValueError for an unknown operation and for malformed `calls`.
-    """
-
-    def __init__(
-        self,
-        operation: str = ANY,
-        calls: CallNumbers | None = None,
-        where: Mapping[str, str | int] | None = None,
-        origin: str = "",
-    ) -> None:
-        self.operation = check_operation(operation, ANY)
-        self.ranges = None if calls is None else parse_calls(calls)
-        self.where = {name: str(value) for name, value in (where or {}).items()}
-        self.origin = origin
-        self.trigger = f"on {operation}"
-        if calls is not None:
-            self.trigger += f", calls {calls}"
-        if self.where:
-            self.trigger += ", where " + ", ".join(f"{name}={value}" for name, value in self.where.items())
-
-        self.error: ApiError | None = None
-        self.seconds = 0.0
-        self.dropped: Literal["before", "during"] | None = None
-        self.replied: Reply | None = None
-        self.added: tuple[Image, ...] = ()
-        self.removed: tuple[str, ...] = ()
-
-        self.seen = 0
-        """How many calls have matched so far."""
-        self.used = False
-
-    def fail(self, code: str, *, status: int | None = None, message: str | None = None, **arguments: object) -> Self:
-        """Answer with an error: a documented code, whose status and message are filled in, with the message's arguments
-        (`fail("StateConflict", State="Deleting")`); or a code of one's own, with its status and message.
-
-        Raises ValueError for a code that is neither, and for wrong arguments.
-        """
-        self._no_second_outcome()
-        if status is None and message is None:
-            self.error = ApiError(code, **arguments)
-        elif status is None or message is None or arguments:
-            raise ValueError("an error of one's own needs status, code and message, and nothing else")
-        else:
-            self.error = ApiError.undocumented(_check_status(status), code, message)
-        return self
-
-    def delay(self, seconds: float) -> Self:
-        """Answer only after so many seconds. Other requests are answered meanwhile.
-
-        Raises ValueError outside 0 to 3600.
-        """
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_DELAY:
-            raise ValueError(f"a delay is a number of seconds from 0 to {LONGEST_DELAY:.0f}, not {seconds!r}")
-        self.seconds = float(seconds)
-        return self
-
-    def drop(self, when: Literal["before", "during"] = "before") -> Self:
-        """Break the connection: `before` the response with a TCP reset, or `during` it, in the middle of the body.
-
-        The operation itself is carried out for `during`, and not for `before`.
-        """
-        self._no_second_outcome()
-        if when not in ("before", "during"):
-            raise ValueError(f"a connection is dropped 'before' or 'during' the response, not {when!r}")
-        self.dropped = when
-        return self
-
-    def reply(self, status: int = 200, headers: Mapping[str, str] | None = None, body: str | bytes = b"") -> Self:
-        """Send this status, these headers and this body (text is sent as UTF-8) instead of the service's answer.
-
-        The operation is not carried out. Raises ValueError for a status outside 200 to 599 and a malformed header.
-        """
-        self._no_second_outcome()
-        for name, value in (headers or {}).items():
-            if not _TOKEN.fullmatch(name) or re.search(r"[\0\r\n]", value) or not _is_latin(value):
-                raise ValueError(f"{name}: {value!r} is not an HTTP header")
-        content = body.encode() if isinstance(body, str) else body
-        self.replied = Reply(_check_status(status), tuple((headers or {}).items()), content)
-        return self
-
-    def add(self, *images: Image) -> Self:
-        """Put images into the catalogue before the call is answered, in the place of those with the same Ids.
-
-        Raises TypeError for anything but valid images.
-        """
-        for image in images:
-            check_image(image)
-        self.added += images
-        return self
-
-    def remove(self, *ids: str) -> Self:
-        """Take images out of the catalogue before the call is answered; one that is not there is passed over."""
-        self.removed += ids
-        return self
-
-    @property
-    def outcome(self) -> bool:
-        """Whether the step takes the place of the service's own answer, or cuts it short."""
-        return bool(self.error or self.dropped or self.replied)
-
-    @property
-    def effective(self) -> bool:
-        """Whether the step does anything at all."""
-        return self.outcome or bool(self.seconds or self.added or self.removed)
-
-    def _no_second_outcome(self) -> None:
-        if self.outcome:
-            raise ValueError("a step has one outcome: fail, drop or reply; make a second step for another")
-
-    def acts_on(self, operation: str, parameters: Mapping[str, object]) -> bool:
-        """Count a call if it matches, and tell whether the step acts at this one."""
-        if self.operation not in (ANY, operation):
-            return False
-        if any(str(parameters.get(name, "")) != value for name, value in self.where.items()):
-            return False
-        self.seen += 1
-        acts = self.ranges is None or any(first <= self.seen <= last for first, last in self.ranges)
-        self.used |= acts
-        return acts
-
-    def rewind(self) -> None:
-        """Forget which calls were seen."""
-        self.seen = 0
-        self.used = False
-
-    def __str__(self) -> str:
-        effects = []
-        if self.removed:
-            effects.append("remove " + ", ".join(self.removed))
-        if self.added:
-            effects.append("add " + ", ".join(image.id for image in self.added))
-        if self.seconds:
-            effects.append(f"delay {self.seconds:g} s")
-        if self.error:
-            effects.append(f"fail {self.error.code}")
-        if self.dropped:
-            effects.append(f"drop {self.dropped} the response")
-        if self.replied:
-            effects.append(f"reply {self.replied.status}")
-        text = f"{self.trigger}: {'; '.join(effects) or 'nothing'}"
-        return f"{self.origin}: {text}" if self.origin else text
-
-    __repr__ = __str__
+def _check_where(operation: str, where: object) -> tuple[tuple[str, str], ...]:
+    if not isinstance(where, Mapping):
+        raise TypeError(f'where is a mapping such as {{"Type": "System"}}, not {where!r}')
+    known = parameters_of(operation)
+    for name, value in where.items():
+        if name not in known:
+            whose = "no operation" if operation == ANY else operation
+            has = "has a" if operation == ANY else "has no"
+            hint = nearest(str(name), known) or f"; known are {', '.join(known)}"
+            raise ValueError(f"{whose} {has} parameter {name!r}{hint}")
+        if not isinstance(value, str | int | float):
+            raise TypeError(f"the value of {name} in where is a text or a number, not {value!r}")
+    return tuple((name, _text(value)) for name, value in where.items())
 
 
-def _check_status(status: int) -> int:
-    if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
+def _text(value: object) -> str:
+    """Return the value of a parameter as text: JSON, for one from a body that is no text."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _check_seconds(what: str, seconds: object) -> float:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= LONGEST_DELAY:
+        raise ValueError(f"{what} is a number of seconds from 0 to {LONGEST_DELAY:.0f}, not {seconds!r}")
+    return float(seconds)
+
+
+def _check_status(status: object) -> int:
+    if isinstance(status, bool) or not isinstance(status, int) or status not in _ANY_STATUS:
         raise ValueError(f"an HTTP status is a number from 200 to 599, not {status!r}")
     return status
 
 
-def _is_latin(text: str) -> bool:
-    return all(ord(character) < 256 for character in text)
+def _check_headers(headers: Headers | None) -> tuple[tuple[str, str], ...]:
+    if headers is None:
+        return ()
+    try:
+        pairs = [(name, value) for name, value in (headers.items() if isinstance(headers, Mapping) else headers)]
+    except (TypeError, ValueError):
+        raise TypeError(f"headers are a mapping, or a list of pairs of a name and a value, not {headers!r}") from None
+    for name, value in pairs:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not isinstance(name, str) or not (number or isinstance(value, str)):
+            raise TypeError(f"{name}: the value of a header is a text or a number, not {value!r}")
+        text = str(value)
+        if not _TOKEN.fullmatch(name) or _CONTROL.search(text) or any(ord(character) > 255 for character in text):
+            raise ValueError(f"{name}: {value!r} is not an HTTP header")
+    return tuple((name, str(value)) for name, value in pairs)
+
+
+def encode_body(body: object, headers: tuple[tuple[str, str], ...]) -> tuple[bytes, tuple[tuple[str, str], ...]]:
+    """Return the bytes of a reply's body, and the headers that it needs beside those that it has.
+
+    Raises TypeError for what is neither text nor bytes nor something that JSON can express.
+    """
+    if isinstance(body, bytes | str):
+        return body if isinstance(body, bytes) else body.encode(), ()
+    try:
+        content = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"the body of a reply is text, bytes, JSON or a function of the call, not {body!r}: {error}"
+        ) from None
+    named = any(name.lower() == "content-type" for name, _ in headers)
+    return content, () if named else (("Content-Type", "application/json; charset=utf-8"),)

@@ -5,28 +5,31 @@ Knows nothing of how calls come about.
 
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
+from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, overload
 
 import msgspec
 from werkzeug.datastructures import EnvironHeaders, Headers
 
-from ..service.registry import check_operation
+from ..errors import ApiError
+from .collection import counted
+from .parameters import METHODS_WITH_A_BODY, parse_body, parse_query
 
 NEWEST = 10_000
 """How many calls are kept, so that a soak test does not eat memory."""
-
-
-def counted(count: int, name: str) -> str:
-    """Return a number of things as a person would write it: `1 item`, `2 items`."""
-    return f"{count} {name}" if count == 1 else f"{count} {name}s"
+MOST_BYTES = 32 * 1024 * 1024
+"""How much of what clients sent is kept with them, in bytes: of older calls the body is let go."""
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
     """One request that the fake answered. Signatures and security tokens are redacted.
 
-    Ten thousand of them may be kept, so they are made to be nothing that the garbage collector has to look through.
+    It can't be changed, and can be copied, pickled and encoded as JSON. Ten thousand of them may be kept, so they are
+    made to be nothing that the garbage collector has to look through.
     """
 
     operation: str | None
@@ -35,17 +38,19 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     path: str
     query: str
     """The query string as sent."""
-    parameters: Mapping[str, Any]
-    """The query's parameters, decoded, and those of a JSON body."""
-    environ: Mapping[str, str]
+    path_parameters: tuple[tuple[str, str], ...]
+    """The parameters in the path, by their full names."""
+    environ: tuple[tuple[str, str], ...]
     """The headers, as WSGI names them."""
     body: bytes
+    body_let_go: int
+    """How many bytes the body had that was let go, to save memory; 0 if it is here."""
     status: int
     """0 if the connection was dropped before the response."""
     code: str
     """The error code; empty if there was none."""
     items: int | None
-    """How many images were listed, if any were to be."""
+    """How many items were listed, if any were to be."""
     request_id: str
     access_key_id: str
     """Who signed, or claimed to; empty if nobody did."""
@@ -57,6 +62,18 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     """In seconds, from then to the response being ready."""
 
     @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The parameters of the path, of the query and of a JSON body, decoded. They can't be changed.
+
+        A name that is in several of them means that of the path, then that of the query.
+        """
+        body: Mapping[str, Any] = {}
+        if self.body and self.method in METHODS_WITH_A_BODY:
+            with suppress(ApiError):  # it was refused; there are no parameters in it
+                body = parse_body(self.body, dict(self.environ).get("HTTP_X_ACS_COMPRESS_TYPE", ""))
+        return MappingProxyType({**body, **parse_query(self.query), **dict(self.path_parameters)})
+
+    @property
     def headers(self) -> Headers:
         """The headers, looked up without regard to case. They can't be changed."""
         return EnvironHeaders(dict(self.environ))
@@ -64,7 +81,7 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     @property
     def host(self) -> str:
         """For which host the request came, without the port: in a redirect, the service's own host name."""
-        return re.sub(r":\d*$", "", self.environ.get("HTTP_HOST", ""))
+        return host_name(dict(self.environ).get("HTTP_HOST", ""))
 
     @property
     def target(self) -> str:
@@ -84,27 +101,63 @@ class Call(msgspec.Struct, frozen=True, gc=False):
         return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
-class Calls(Sequence[Call]):
-    """The newest calls, oldest first. Reading sees one moment, whatever is answered meanwhile."""
+def host_name(host: str) -> str:
+    """Return the value of a header `Host` without the port."""
+    return re.sub(r":\d*$", "", host)
 
-    def __init__(self) -> None:
-        self._calls: deque[Call] = deque(maxlen=NEWEST)
+
+_value = itemgetter(1)
+
+
+def _size(call: Call) -> int:
+    """Return how many bytes a call keeps of what a client sent."""
+    return len(call.body) + len(call.path) + len(call.query) + sum(map(len, map(_value, call.environ)))
+
+
+class Calls(Sequence[Call]):
+    """The newest calls, oldest first. Reading sees one moment, whatever is answered meanwhile.
+
+    `check_operation` raises ValueError for a name that is no operation's.
+    """
+
+    def __init__(self, check_operation: Callable[[str], object]) -> None:
+        self._check_operation = check_operation
+        self._calls: deque[Call] = deque()
+        self._bytes = 0
+        self._bodies = 0
+        """How many of the calls, from the newest on, have their bodies; those before them have none."""
 
     def of(self, operation: str) -> list[Call]:
         """Return the calls of one operation.
 
         Raises ValueError for a name that is none, with the nearest right spelling.
         """
-        check_operation(operation)
+        self._check_operation(operation)
         return [call for call in self if call.operation == operation]
 
     def append(self, call: Call) -> None:
-        """Record a call."""
+        """Record a call; let go of the oldest ones, and of the bodies of older ones, where they are too many."""
         self._calls.append(call)
+        self._bytes += _size(call)
+        self._bodies += 1
+        while self._bytes > MOST_BYTES and self._bodies > 1:
+            self._let_go_of_a_body()
+        while len(self._calls) > NEWEST or (self._bytes > MOST_BYTES and len(self._calls) > 1):
+            self._bytes -= _size(self._calls.popleft())
+            self._bodies = min(self._bodies, len(self._calls))
+
+    def _let_go_of_a_body(self) -> None:
+        index = len(self._calls) - self._bodies
+        call = self._calls[index]
+        if call.body:
+            self._calls[index] = msgspec.structs.replace(call, body=b"", body_let_go=len(call.body))
+            self._bytes -= len(call.body)
+        self._bodies -= 1
 
     def clear(self) -> None:
         """Forget all calls."""
         self._calls.clear()
+        self._bytes = self._bodies = 0
 
     @overload
     def __getitem__(self, index: int) -> Call: ...

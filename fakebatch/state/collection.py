@@ -1,120 +1,143 @@
-"""The images of a world: a live, thread-safe collection in Id order that can return to its baseline.
+"""A live, thread-safe collection of records in the order of their keys, that is paged and returns to its baseline.
 
-Knows nothing of pages' wire form, of accounts beyond their number, or of HTTP.
+Knows nothing of what the records are, of accounts, or of HTTP.
 """
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from heapq import merge
-from operator import attrgetter
+from typing import Any, Generic, TypeVar
 
-from ..service.images import Image, check_image
-
-_by_id = attrgetter("id")
+Record = TypeVar("Record")
 
 
-class Images:
-    """The images, ascending by Id, compared as Unicode strings. [choice]
+def page(records: Sequence[Record], key: Callable[[Record], Any], marker: Any, count: int) -> tuple[list[Record], Any]:
+    """Return up to `count` records from `marker` (inclusive) on, and the key of the first one after them.
 
-    Looked up by Id: `images["img-a"]`, `"img-a" in images`. Iterating sees one moment, whatever is changed meanwhile.
+    `records` ascend by `key`. An empty marker is the beginning, and the key after the last record is `""`. A marker
+    that names no record begins at the first key that is greater, so that a walk neither repeats a record nor misses one
+    that was there all the time. [choice]
+    """
+    start = bisect_left(records, marker, key=key) if marker else 0
+    items = list(records[start : start + count + 1])
+    return items[:count], key(items[count]) if len(items) > count else ""
+
+
+class Collection(Generic[Record]):
+    """The records of one kind, ascending by key, compared as Unicode strings. [choice]
+
+    Looked up by key: `images["img-a"]`, `"img-a" in images`. Iterating sees one moment, whatever is changed meanwhile.
+    `noun` is what one of them is called. `partition` tells with which other records one can be on a page. `check`
+    raises TypeError for what can't be one of them.
     """
 
-    def __init__(self, baseline: Iterable[Image], *, by_owner: bool, lock: threading.RLock) -> None:
-        self._by_owner = by_owner
+    def __init__(
+        self,
+        baseline: Iterable[Record],
+        *,
+        noun: str,
+        key: Callable[[Record], str],
+        partition: Callable[[Record], Hashable],
+        check: Callable[[object], None],
+        lock: threading.RLock,
+    ) -> None:
+        self._noun = noun
+        self._key = key
+        self._partition = partition
+        self._check = check
         self._lock = lock
-        self._images: dict[str, Image] = {}
-        # One sorted list for each set of images that a ListImages can ask for: in it, a page is a binary search and a
-        # slice.
-        self._shelves: dict[str | int, list[Image]] = {}
-        for image in baseline:
-            self._images[image.id] = image
-            self._shelves.setdefault(self._shelf(image.type, image.owner_id), []).append(image)
-        # What each changed Id was at the baseline (None: absent): a reset costs what was changed, not what there is.
-        self._before: dict[str, Image | None] = {}
+        self._records: dict[str, Record] = {}
+        # One sorted list for each set of records that is paged: in it, a page is a binary search and a slice.
+        self._partitions: dict[Hashable, list[Record]] = {}
+        for record in baseline:
+            self._records[key(record)] = record
+            self._partitions.setdefault(partition(record), []).append(record)
+        # What each changed key was at the baseline (None: absent): a reset costs what was changed, not what there is.
+        self._before: dict[str, Record | None] = {}
 
-    def _shelf(self, image_type: str, owner_id: int | None) -> str | int:
-        return owner_id if image_type == "Self" and self._by_owner and owner_id is not None else image_type
-
-    def page(self, image_type: str, owner_id: int | None, marker: str, count: int) -> tuple[list[Image], str]:
-        """Return up to `count` images from `marker` (inclusive) on, and the Id of the first image behind them or `""`.
-
-        A marker that names no image begins at the first Id that is greater, so that a walk neither repeats an image nor
-        misses one that was there all the time. [choice]
-
-        `owner_id` is that of the caller, if there are accounts: their Self images are apart from each other.
-        """
+    def page(self, partition: Hashable, marker: str, count: int) -> tuple[list[Record], str]:
+        """Return a page of a partition, as `page` does."""
         with self._lock:
-            shelf = self._shelves.get(self._shelf(image_type, owner_id), [])
-            start = bisect_left(shelf, marker, key=_by_id) if marker else 0
-            items = shelf[start : start + count + 1]
-        return items[:count], items[count].id if len(items) > count else ""
+            return page(self._partitions.get(partition, []), self._key, marker, count)
 
-    def add(self, image: Image) -> None:
-        """Add an image. Raises ValueError if its Id is there already, and TypeError for anything but a valid Image."""
+    def add(self, record: Record) -> None:
+        """Add a record. Raises ValueError if its key is there already, and TypeError for what is no valid record."""
+        self._check(record)
         with self._lock:
-            if image.id in self._images:
-                raise ValueError(f"there is an image {image.id!r} already; remove it first")
-            self.put(image)
+            if self._key(record) in self._records:
+                raise ValueError(f"there is {a(self._noun)} {self._key(record)!r} already; remove it first")
+            self._set(self._key(record), record)
 
-    def put(self, image: Image) -> None:
-        """Add an image, in the place of the one with its Id if there is one. Raises TypeError for an invalid Image."""
-        check_image(image)
+    def put(self, record: Record) -> None:
+        """Add a record, in the place of the one with its key if there is one. Raises TypeError as `add` does."""
+        self._check(record)
         with self._lock:
-            self._set(image.id, image)
+            self._set(self._key(record), record)
 
-    def remove(self, id: str) -> None:  # noqa: A002 - the API's own name for it
-        """Remove an image. Raises KeyError if there is none of this Id."""
+    def remove(self, key: str) -> None:
+        """Remove a record. Raises KeyError if there is none of this key."""
         with self._lock:
-            self._set(self[id].id, None)
+            self[key]  # raises, with the nearest key
+            self._set(key, None)
 
-    def discard(self, image_id: str) -> None:
-        """Remove an image if it is there."""
+    def discard(self, key: str) -> None:
+        """Remove a record if it is there."""
         with self._lock:
-            if image_id in self._images:
-                self._set(image_id, None)
+            if key in self._records:
+                self._set(key, None)
 
-    def _set(self, image_id: str, image: Image | None) -> None:
-        """Make `image` the one of this Id (None: make it absent), and remember what the baseline had.
+    def _set(self, key: str, record: Record | None) -> None:
+        """Make `record` the one of this key (None: make it absent), and remember what the baseline had.
 
         The lock is held.
         """
-        present = self._images.pop(image_id, None)
-        self._before.setdefault(image_id, present)
-        if present:
-            shelf = self._shelves[self._shelf(present.type, present.owner_id)]
-            del shelf[bisect_left(shelf, image_id, key=_by_id)]
-        if image:
-            self._images[image_id] = image
-            shelf = self._shelves.setdefault(self._shelf(image.type, image.owner_id), [])
-            shelf.insert(bisect_left(shelf, image_id, key=_by_id), image)
+        present = self._records.pop(key, None)
+        self._before.setdefault(key, present)
+        if present is not None:
+            partition = self._partitions[self._partition(present)]
+            del partition[bisect_left(partition, key, key=self._key)]
+        if record is not None:
+            self._records[key] = record
+            partition = self._partitions.setdefault(self._partition(record), [])
+            partition.insert(bisect_left(partition, key, key=self._key), record)
 
     def reset(self) -> None:
         """Return to the baseline."""
         with self._lock:
             before, self._before = self._before, {}
-            for image_id, image in before.items():
-                self._set(image_id, image)
+            for key, record in before.items():
+                self._set(key, record)
             self._before = {}
 
-    def __getitem__(self, image_id: str) -> Image:
+    def __getitem__(self, key: str) -> Record:
         try:
-            return self._images[image_id]
-        except KeyError:
-            near = get_close_matches(str(image_id), list(self._images)[:10_000], n=1)
-            raise KeyError(f"no image {image_id!r}" + (f"; the nearest is {near[0]!r}" if near else "")) from None
+            return self._records[key]
+        except (KeyError, TypeError):
+            near = get_close_matches(str(key), list(self._records)[:10_000], n=1)
+            raise KeyError(f"no {self._noun} {key!r}" + (f"; the nearest is {near[0]!r}" if near else "")) from None
 
-    def __contains__(self, image_id: object) -> bool:
-        return image_id in self._images
+    def __contains__(self, key: object) -> bool:
+        return key in self._records
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self._records)
 
-    def __iter__(self) -> Iterator[Image]:
+    def __iter__(self) -> Iterator[Record]:
         with self._lock:
-            shelves = [shelf.copy() for shelf in self._shelves.values()]
-        return iter(shelves[0]) if len(shelves) == 1 else merge(*shelves, key=_by_id)
+            partitions = [partition.copy() for partition in self._partitions.values()]
+        return iter(partitions[0]) if len(partitions) == 1 else merge(*partitions, key=self._key)
 
     def __repr__(self) -> str:
-        return f"<{len(self)} images>"
+        return f"<{counted(len(self), self._noun)}>"
+
+
+def a(noun: str) -> str:
+    """Return a noun with its article: `an image`, `a job`."""
+    return f"{'an' if noun[0].lower() in 'aeiou' else 'a'} {noun}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number of things as a person would write it: `1 item`, `2 items`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,287 +1,328 @@
-"""The WSGI application: from bytes to an operation and back.
+"""The WSGI application: from a request to an operation of the service and back.
 
-Headers, request ids, the version, the signature, the script's interference and the recording of calls are here. It
-knows nothing of images: an operation is a name in the routing table and a function.
+The version, the signature, the script and the recording of calls are here. It knows nothing of any resource: an
+operation is an entry of the registry.
+
+An answer that has to wait is put off: the server offers `environ["fakebatch.later"](seconds, finish)` and
+`environ["fakebatch.aside"](work, finish)`, and goes on with others until `finish` is due. Under any other WSGI server
+the thread of the request waits, or does the work.
 """
 
-import sys
-import time
-import traceback
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
-from http import HTTPStatus
-from random import getrandbits
-from types import MappingProxyType
+from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
-import msgspec
 from werkzeug.datastructures import EnvironHeaders
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
-from werkzeug.http import http_date
-from werkzeug.routing import Map, Rule
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
 from ..errors import ApiError
-from ..service.operation import FUNCTIONS, Page, Parameters
-from ..service.registry import ROUTES, Route
-from ..service.script import Reply, Step
-from ..service.world import World, utc_now
-from ..state.calls import Call
-from . import signatures as signature
+from ..service.operation import Operation, Page, Parameters
+from ..service.registry import match
+from ..service.script import Step, encode_body
+from ..service.world import StaleError, World
+from ..state.calls import Call, host_name
+from ..state.clock import utc_now
+from ..state.parameters import METHODS_WITH_A_BODY, MOST_BODY_BYTES, parse_body, parse_query, too_large
+from . import signatures
+from .responses import encode, error_body, new_request_id, response_headers, status_line
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 API_VERSION = "2015-11-11"
-MOST_BODY_BYTES = 256 * 1024
-"""The largest request body, also after inflating. [doc]"""
 
-_HEADERS = (
-    ("Access-Control-Allow-Origin", "*"),
-    ("Access-Control-Allow-Methods", "POST, GET, OPTIONS"),
-    ("Access-Control-Allow-Headers", "X-Requested-With, X-Sequence, _aop_secret, _aop_signature"),
-    ("Access-Control-Max-Age", "172800"),
-    ("Server", "AliyunBatchCompute"),
-)
-"""What every response has, beside its own. [doc]"""
-
-_RULES = Map([Rule(route.path, methods=[route.method], endpoint=route) for route in ROUTES], merge_slashes=False).bind(
-    ""
-)
 _HEADER_PREFIXES = ("HTTP_", "CONTENT_")
 """How WSGI's names of headers begin."""
-_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
-_encode = msgspec.json.Encoder().encode
+_PIECES = 20
+"""In how many pieces a body trickles, where the server does not spread it."""
 
-
-def error_body(error: ApiError) -> bytes:
-    """Return the body with which the service refuses. [doc]"""
-    return _encode({"Code": error.code, "Message": error.message})
-
-
-def response_headers(request_id: str, body: bytes | None) -> list[tuple[str, str]]:
-    """Return the headers with which the service answers. A body of None is none at all, as in a 204."""
-    headers = [("Date", _date(int(time.time()))), *_HEADERS, ("x-acs-request-id", request_id)]
-    if body is not None:
-        headers.insert(1, ("Content-Length", str(len(body))))
-    if body:
-        headers.insert(1, ("Content-Type", "application/json; charset=utf-8"))
-    return headers
-
-
-@lru_cache(maxsize=1)
-def _date(moment: int) -> str:
-    return http_date(moment)
-
-
-def new_request_id() -> str:
-    """Return a request id: an upper-case UUID [doc], of the fourth version [choice]."""
-    digits = f"{getrandbits(128):032X}"  # unique is all that it has to be; the uuid module would take its time
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-A{digits[17:20]}-{digits[20:]}"
+Body = Iterable[bytes]
 
 
 class App:
-    """Serves a world. `on_call` is called with each `Call` once it is recorded, before the response is sent.
+    """Serves a world. `on_call` is called with each `Call` once it is recorded, before the response is sent."""
 
-    `sleep` is how a scripted delay passes; it takes seconds.
-    """
+    def __init__(self, world: World, on_call: Callable[[Call], object] | None = None) -> None:
+        self.world = world
+        self._on_call = on_call
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Body:
+        """Answer one request, as WSGI has it. A scripted drop of the connection is raised as a ConnectionError."""
+        return _Exchange(self.world, self._on_call, environ, start_response).begin()
+
+
+class _Exchange:
+    """One request on its way to its response: begin, carry out, conclude, send. Each may put off the next."""
 
     def __init__(
         self,
         world: World,
-        on_call: Callable[[Call], None] | None = None,
-        sleep: Callable[[float], object] = time.sleep,
+        on_call: Callable[[Call], object] | None,
+        environ: "WSGIEnvironment",
+        start_response: "StartResponse",
     ) -> None:
-        self.world = world
-        self._on_call = on_call
-        self._sleep = sleep
-
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer one request, as WSGI has it. A scripted drop of the connection is raised as a ConnectionError."""
-        exchange = _Exchange(self.world, environ)
-        exchange.answer(self._sleep)
-        call = exchange.record()
-        if self._on_call:
-            self._on_call(call)
-        return exchange.send(start_response)
-
-
-class _Exchange:
-    """One request on its way to its response."""
-
-    def __init__(self, world: World, environ: "WSGIEnvironment") -> None:
         self.start = utc_now()
-        self.timer = time.perf_counter()
-        # The world and its epoch as they are now: a test that began meanwhile does not see this call.
+        self.timer = perf_counter()
+        # The world and its epoch as they are now: a test that begins meanwhile does not see this call.
         self.world = world
         self.epoch = world.epoch
+        self.on_call = on_call
         self.environ = environ
+        self.start_response = start_response
         self.method: str = environ["REQUEST_METHOD"]
         # WSGI has the bytes of the path and of the query as Latin-1.
         self.path: str = environ.get("PATH_INFO", "").encode("latin-1").decode(errors="replace")
         self.query: str = environ.get("QUERY_STRING", "")
         self.request_id = new_request_id()
-        self.route: Route | None = None
+        self.operation: Operation | None = None
+        self.parameters = Parameters({}, {}, {})
         self.data = b""
-        self.parameters: dict[str, Any] = {}
+        self.body_problem: ApiError | None = None
         self.steps: list[Step] = []
+        self.outcome: Step | None = None
+        """The step that answers in the place of the service, or cuts its answer short."""
 
         self.status = 0
         self.body: bytes | None = None
+        self.reply_headers: list[tuple[str, str]] | None = None
         self.code = ""
         self.items: int | None = None
-        self.reply: Reply | None = None
-        self.dropped: str | None = None
 
-    def answer(self, sleep: Callable[[float], object]) -> None:
-        """Find the status and the body of the response, after whatever the script wants to happen first."""
+    def begin(self) -> Body:
+        """Read the request, and find what the script has for it."""
         try:
-            self._perform(sleep)
+            query = parse_query(self.query)
+            self.parameters = Parameters({}, query, {})
+            body = self._read_body()
+            if self.method == "OPTIONS":
+                self.status, self.body = 200, b""
+                return self.conclude()
+            self.operation, path = match(self.method, self.path)
+            self.parameters = Parameters(path, query, body)
         except ApiError as error:
             self._refuse(error)
-        except Exception:  # whatever our own mistake was, the client gets an answer
-            traceback.print_exc(file=sys.stderr)
+            return self.conclude()
+        if self.world.script:
+            account, _ = signatures.redact(self.environ.get("HTTP_AUTHORIZATION", ""))
+            host = host_name(self.environ.get("HTTP_HOST", ""))
+            self.steps = self.world.apply_script(self.operation.name, self.parameters, account, host)
+            self.outcome = next((step for step in self.steps if step.outcome), None)
+            delay = sum(step.delay for step in self.steps)
+            if delay:
+                return self._later(delay, self.carry_out)
+        return self.carry_out()
+
+    def carry_out(self) -> Body:
+        """Do what the script wants to happen, and the operation if it is to be carried out."""
+        step = self.outcome
+        try:
+            if self.steps:
+                self.world.change(self.steps, self.epoch)
+            if step is None or step.drop == "during":
+                self._perform()
+            elif step.failure:
+                self._refuse(ApiError.undocumented(*step.failure))
+            elif step.reply:
+                return self._reply(step)
+        except StaleError:
+            return self._leave()
+        except ApiError as error:
+            self._refuse(error)
+        except Exception as error:  # whatever our own mistake was, the client gets an answer
+            self.world.tell(error)
             self._refuse(ApiError("InternalError"))
+        return self.conclude()
+
+    def _perform(self) -> None:
+        if self.environ.get("HTTP_X_ACS_VERSION", API_VERSION).strip() != API_VERSION:
+            raise ApiError("InvalidVersion.NotFound")
+        world = self.world
+        caller = signatures.authenticate(world, self._signed_request()) if world.accounts else None
+        if self.body_problem:
+            raise self.body_problem
+        assert self.operation  # noqa: S101 - begin() found it
+        result = world.perform(self.operation, caller, self.parameters, self.epoch)
+        self.status = self.operation.status
+        self.body = None if result is None else encode(result)
+        if isinstance(result, Page):
+            self.items = len(result.items)
 
     def _refuse(self, error: ApiError) -> None:
         self.status, self.code = error.status, error.code
         self.body = error_body(error)
 
-    def _perform(self, sleep: Callable[[float], object]) -> None:
-        world = self.world
-        self.parameters = query = _parse_query(self.query)
-        body, body_problem = self._body()
-        if self.method == "OPTIONS":
-            self.status, self.body = 200, b""
-            return
-        self.route, image_id = _match(self.method, self.path)
-        self.parameters = {**query, **body} if body else query
+    def _reply(self, step: Step) -> Body:
+        """Answer with what the script has in the place of the service's answer."""
+        reply = step.reply
+        assert reply  # noqa: S101 - it is this step's outcome
+        self.status, self.reply_headers, self.body = reply.status, list(reply.headers), reply.body
+        function = reply.function
+        if function is None:
+            return self.conclude()
 
-        self.steps = world.interfere(self.route.operation, self.parameters) if world.script else []
-        if self.steps and self._interrupted(sleep):
-            return
+        def work() -> None:
+            try:
+                self.body, own = encode_body(function(self._call()), reply.headers)
+                self.reply_headers = [*reply.headers, *own]
+            except Exception as error:  # the test's, which is told of it
+                self.world.tell(error)
+                self.reply_headers = None
+                self._refuse(ApiError("InternalError"))
 
-        self._check_version()
-        caller = signature.authenticate(world, self._signed_request()) if world.accounts else None
-        if body_problem:
-            raise body_problem
-        result = FUNCTIONS[self.route.operation](world, caller, Parameters(image_id, query, body))
-        self.status = self.route.status
-        self.body = None if result is None else _encode(result)
-        if isinstance(result, Page):
-            self.items = len(result.items)
+        return self._aside(work, self.conclude)
 
-    def _interrupted(self, sleep: Callable[[float], object]) -> bool:
-        """Do what the steps say, and tell whether that is all: then the operation is not carried out."""
-        for step in self.steps:
-            if step.seconds:
-                sleep(step.seconds)
-        outcome = next((step for step in self.steps if step.outcome), None)
-        if outcome and outcome.error:
-            raise outcome.error
-        if outcome and outcome.replied:
-            self.reply = outcome.replied
-            self.status, self.body = outcome.replied.status, outcome.replied.body
-            return True
-        self.dropped = outcome.dropped if outcome else None
-        return self.dropped == "before"
+    def conclude(self) -> Body:
+        """Record the call, and tell who wants to know of it."""
+        call = self._call()
+        try:
+            self.world.record(call, self.epoch)
+        except StaleError:
+            return self._leave()
+        on_call = self.on_call
+        if on_call is None:
+            return self.send()
 
-    def _check_version(self) -> None:
-        if self.environ.get("HTTP_X_ACS_VERSION", API_VERSION) != API_VERSION:
-            raise ApiError("InvalidVersion.NotFound")
+        def work() -> None:
+            try:
+                on_call(call)
+            except Exception as error:  # who watches a request can't lose its answer
+                self.world.tell(error)
 
-    def _read_body(self) -> bytes:
+        return self._aside(work, self.send)
+
+    def send(self) -> Body:
+        """Begin the response and return its body.
+
+        A scripted drop is an exception, as it would be if the client had gone: ConnectionResetError before the
+        response, ConnectionAbortedError silently or in the middle of its body. What becomes of the connection is the
+        server's to know.
+        """
+        if not self.steps:
+            self.start_response(status_line(self.status), self._headers())
+            return [self.body or b""]
+        step = self.outcome
+        if step and step.drop == "before":
+            raise ConnectionResetError("the script drops the connection before the response")
+        if step and step.drop == "silently":
+            raise ConnectionAbortedError("the script drops the connection silently")
+        if step and step.reply and step.reply.raw is not None:
+            return self._raw(step.reply.raw)
+        self.start_response(status_line(self.status), self._headers())
+        body = self.body or b""
+        if step and step.drop:
+            return _half(body)
+        seconds = sum(step.trickle for step in self.steps)
+        return self._trickle(seconds, body) if seconds else [body]
+
+    def _headers(self) -> list[tuple[str, str]]:
+        headers = self.reply_headers
+        if headers is None:
+            return response_headers(self.request_id, self.world.now(), self.body)
+        framed = any(name.lower() in ("content-length", "transfer-encoding") for name, _ in headers)
+        return headers if framed else [*headers, ("Content-Length", str(len(self.body or b"")))]
+
+    def _raw(self, data: bytes) -> Body:
+        raw = self.environ.get("fakebatch.raw")
+        if raw is None:
+            raise ConnectionAbortedError("this server can't send raw bytes in the place of a response")
+        result: Body = raw(data)
+        return result
+
+    def _trickle(self, seconds: float, body: bytes) -> Body:
+        trickle = self.environ.get("fakebatch.trickle")
+        if trickle is None:
+            return _in_pieces(body, seconds)
+        trickle(seconds)
+        return [body]
+
+    def _later(self, seconds: float, finish: Callable[[], Body]) -> Body:
+        later = self.environ.get("fakebatch.later")
+        if later is None:
+            sleep(seconds)
+            return finish()
+        result: Body = later(seconds, finish)
+        return result
+
+    def _aside(self, work: Callable[[], object], finish: Callable[[], Body]) -> Body:
+        aside = self.environ.get("fakebatch.aside")
+        if aside is None:
+            work()
+            return finish()
+        result: Body = aside(work, finish)
+        return result
+
+    def _leave(self) -> Body:
+        """End a request that a reset has overtaken: no trace of it may be left."""
+        raise ConnectionAbortedError("the fake was reset before the answer")
+
+    def _read_body(self) -> Mapping[str, Any]:
+        """Read the body and return the parameters in it. What is wrong with it matters once it is to be carried out."""
+        try:
+            self.data = self._body()
+            if self.method in METHODS_WITH_A_BODY:
+                return parse_body(self.data, self.environ.get("HTTP_X_ACS_COMPRESS_TYPE", ""))
+        except ApiError as error:
+            self.body_problem = error
+        return {}
+
+    def _body(self) -> bytes:
         """Return the body as sent. It is `InvalidHttpBody` if it is too large, incomplete or badly framed. [choice]"""
-        length = self.environ.get("CONTENT_LENGTH", "")
-        if length in ("", "0") and not self.environ.get("wsgi.input_terminated"):
+        environ = self.environ
+        length = environ.get("CONTENT_LENGTH", "")
+        if length in ("", "0") and not environ.get("wsgi.input_terminated") and not environ.get("fakebatch.incomplete"):
             return b""
         if length and not (length.isascii() and length.isdigit()):
             raise ApiError("InvalidHttpBody", Message="The header Content-Length must be a number.")
-        request = Request(self.environ)
+        if environ.get("fakebatch.incomplete"):
+            raise _incomplete()
+        request = Request(environ)
         request.max_content_length = MOST_BODY_BYTES
         try:
             return request.get_data()
         except RequestEntityTooLarge:
-            raise _too_large() from None
+            raise too_large() from None
         except (HTTPException, OSError):
-            raise ApiError("InvalidHttpBody", Message="It ended before its announced length.") from None
+            raise _incomplete() from None
 
-    def _body(self) -> tuple[Mapping[str, Any], ApiError | None]:
-        """Return the parameters in the body, and what is wrong with it: that matters once it is to be carried out."""
-        try:
-            self.data = self._read_body()
-            # Only a POST has parameters there; whatever a client sends with another method is ignored. [choice]
-            return (self._parse_body() if self.method == "POST" else {}), None
-        except ApiError as error:
-            return {}, error
-
-    def _parse_body(self) -> Mapping[str, Any]:
-        data = self.data
-        if self.environ.get("HTTP_X_ACS_COMPRESS_TYPE", "").strip().lower() == "deflate":
-            data = _inflate(data)
-        try:
-            body = msgspec.json.decode(data)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            raise ApiError("InvalidJsonFormat") from None
-        if not isinstance(body, dict):
-            raise ApiError("InvalidHttpBody", Message="Its type must be object.")
-        return body
-
-    def _signed_request(self) -> signature.Request:
+    def _signed_request(self) -> signatures.Request:
         """Return the request as it was on the wire; not every WSGI server tells how the path was."""
         path = self.environ.get("REQUEST_URI", "").partition("?")[0]
         if not path.startswith("/"):
             path = quote(self.path, safe="/~!$&'()*+,;=:@")
-        return signature.Request(self.method, path, self.query, EnvironHeaders(self.environ), self.data)
+        return signatures.Request(self.method, path, self.query, EnvironHeaders(self.environ), self.data)
 
-    def record(self) -> Call:
-        """Return the record of this exchange, and leave it in the world."""
-        environ = {name: value for name, value in self.environ.items() if name.startswith(_HEADER_PREFIXES)}
+    def _call(self) -> Call:
+        """Return the record of this exchange."""
+        headers = {name: value for name, value in self.environ.items() if name.startswith(_HEADER_PREFIXES)}
         key_id = ""
-        if "HTTP_AUTHORIZATION" in environ:
-            key_id, environ["HTTP_AUTHORIZATION"] = signature.redact(environ["HTTP_AUTHORIZATION"])
-        if "HTTP_X_ACS_SECURITY_TOKEN" in environ:
-            environ["HTTP_X_ACS_SECURITY_TOKEN"] = "[redacted]"  # noqa: S105 - this is the lack of one
-        call = Call(
-            operation=self.route and self.route.operation,
+        if "HTTP_AUTHORIZATION" in headers:
+            key_id, headers["HTTP_AUTHORIZATION"] = signatures.redact(headers["HTTP_AUTHORIZATION"])
+        if "HTTP_X_ACS_SECURITY_TOKEN" in headers:
+            headers["HTTP_X_ACS_SECURITY_TOKEN"] = "[redacted]"  # noqa: S105 - this is the lack of one
+        return Call(
+            operation=self.operation and self.operation.name,
             method=self.method,
             path=self.path,
             query=self.query,
-            parameters=MappingProxyType(self.parameters),
-            environ=environ,
+            path_parameters=tuple(self.parameters.path.items()),
+            environ=tuple(headers.items()),
             body=self.data,
-            status=0 if self.dropped == "before" else self.status,
+            body_let_go=0,
+            status=0 if self.outcome and self.outcome.drop in ("before", "silently") else self.status,
             code=self.code,
             items=self.items,
             request_id=self.request_id,
             access_key_id=key_id,
             step=" | ".join(map(str, self.steps)) if self.steps else "",
             start=self.start,
-            duration=time.perf_counter() - self.timer,
+            duration=perf_counter() - self.timer,
         )
-        self.world.record(call, self.epoch)
-        return call
 
-    def send(self, start_response: "StartResponse") -> Iterable[bytes]:
-        """Begin the response and return its body.
 
-        A scripted drop is an exception, as it would be if the client had gone: ConnectionResetError before the
-        response, ConnectionAbortedError in the middle of its body. What becomes of the connection is the server's to
-        know.
-        """
-        if self.dropped == "before":
-            raise ConnectionResetError("the script drops the connection before the response")
-        if self.reply:
-            headers = [*self.reply.headers]
-            if "content-length" not in (name.lower() for name, _ in headers):
-                headers.append(("Content-Length", str(len(self.reply.body))))
-        else:
-            headers = response_headers(self.request_id, self.body)
-        start_response(_STATUS_LINES.get(self.status, f"{self.status} Unknown"), headers)
-        body = self.body or b""
-        return _half(body) if self.dropped else [body]
+def _incomplete() -> ApiError:
+    return ApiError("InvalidHttpBody", Message="It ended before its announced length.")
 
 
 def _half(body: bytes) -> Iterator[bytes]:
@@ -289,44 +330,8 @@ def _half(body: bytes) -> Iterator[bytes]:
     raise ConnectionAbortedError("the script drops the connection during the response")
 
 
-@lru_cache(maxsize=1024)  # most requests are for a path that was asked for before
-def _match(method: str, path: str) -> tuple[Route, str]:
-    """Return the route of a request, and the Id in its path. Raises ApiError if there is none."""
-    try:
-        route, arguments = _RULES.match(path, method)
-    except MethodNotAllowed:
-        raise ApiError("MethodNotAllowed") from None
-    except HTTPException:
-        raise ApiError("InvalidUrlPattern") from None
-    # werkzeug lets HEAD pass for GET; the service has no such method. [choice]
-    if method != route.method:
-        raise ApiError("MethodNotAllowed")
-    return route, arguments.get("id", "")
-
-
-def _parse_query(query: str) -> dict[str, str]:
-    """Return the parameters of a query. A bare key is an empty value [sdk]; of two the first counts [choice]."""
-    pairs = parse_qsl(query.encode("latin-1").decode(errors="replace"), keep_blank_values=True)
-    return dict(reversed(pairs))
-
-
-def _too_large() -> ApiError:
-    return ApiError("InvalidHttpBody", Message=f"Its length must be in [0, {MOST_BODY_BYTES}].")
-
-
-def _inflate(data: bytes) -> bytes:
-    """Return a deflated body inflated, with the limit on the inflated size.
-
-    With zlib's framing or without: both go by that name. [choice]
-    """
-    for window_bits in (zlib.MAX_WBITS, -zlib.MAX_WBITS):
-        inflater = zlib.decompressobj(window_bits)
-        try:
-            inflated = inflater.decompress(data, MOST_BODY_BYTES + 1)
-        except zlib.error:
-            continue
-        if len(inflated) > MOST_BODY_BYTES:
-            raise _too_large()
-        if inflater.eof:
-            return inflated
-    raise ApiError("InvalidHttpBody", Message="It must be compressed with deflate.")
+def _in_pieces(body: bytes, seconds: float) -> Iterator[bytes]:
+    size = -(-len(body) // _PIECES) or 1
+    for start in range(0, len(body), size):
+        sleep(seconds / _PIECES)
+        yield body[start : start + size]

@@ -27,7 +27,7 @@ from urllib.parse import unquote_to_bytes
 from werkzeug.serving import WSGIRequestHandler
 
 from ..errors import ApiError, ServerError
-from .application import error_body, new_request_id, response_headers
+from .responses import error_body, refuse
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -264,7 +264,7 @@ class _Handler(WSGIRequestHandler):
         self.refused = self.close_connection = True
         refusal = ApiError("InvalidUrlPattern")
         body = error_body(refusal)
-        self._start_response(f"{int(code)} {HTTPStatus(code).phrase}", response_headers(new_request_id(), body))
+        self._start_response(f"{int(code)} {HTTPStatus(code).phrase}", refuse(code)[0])
         self._send(body)
         self._listen_on()
 

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote, unquote
 from werkzeug.datastructures import Headers
 
 from ..errors import ApiError
-from ..service.images import Account
+from ..service.accounts import Account
 from ..service.world import World
 
 CLOCK_WINDOW = timedelta(minutes=15)
@@ -68,9 +68,7 @@ def authenticate(world: World, request: Request) -> Account:
     account = world.accounts.get(found["key"])
     if account is None:
         raise ApiError("InvalidAccessKeyId.NotFound")
-    now = world.clock()
-    if now.tzinfo is None:
-        now = now.replace(tzinfo=UTC)
+    now = world.now()
     date = _date(request.headers)
     if date is None or abs(now - date) > CLOCK_WINDOW:
         raise ApiError("InvalidTimeStamp.Expired")

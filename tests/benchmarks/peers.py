@@ -1,15 +1,19 @@
 """The servers that are compared.
 
-Each is run in a process of its own: `python peers.py NAME` prints its port, and serves.
+Each is run in a process of its own: `python peers.py NAME` prints its port, and serves until its standard input ends.
 """
 
 import json
 import logging
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 PAGE = "/images?Marker&MaxItemCount=50&Type"
 PAGING = Path(__file__).parents[2] / "fixtures" / "paging.yaml"
@@ -29,14 +33,41 @@ HEADERS = {
     "Authorization": "acs key:c2lnbmF0dXJlIG9mIGEga2V5",
 }
 
+FAKEBATCH = "fakebatch"
+LIMIT = "the limit"
+CANNED = "canned application, our server"
+HTTPSERVER = "pytest-httpserver"
+THREADED = "pytest-httpserver, threaded"
+BARE = "bare WSGI, werkzeug threaded"
+MOTO = "moto"
 
-def canned_page() -> bytes:
-    """Return the page of 50 images that fakebatch serves, for the peers to serve as it is."""
+
+class Answer(NamedTuple):
+    """The page of 50 images as fakebatch answers it, for the peers to give as it is."""
+
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+def canned() -> Answer:
+    """Ask fakebatch for the page, without a socket."""
     from werkzeug.test import Client
 
     from fakebatch import FakeBatch
 
-    return bytes(Client(FakeBatch(PAGING)).get(PAGE).data)
+    response = Client(FakeBatch(PAGING)).get(PAGE)
+    return Answer(response.headers.to_wsgi_list(), bytes(response.data))
+
+
+def canned_application() -> "WSGIApplication":
+    """Return a WSGI application that computes nothing."""
+    headers, body = canned()
+
+    def application(_: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
+        start_response("200 OK", headers)
+        return [body]
+
+    return application
 
 
 def fakebatch() -> int:
@@ -46,12 +77,37 @@ def fakebatch() -> int:
     return FakeBatch(PAGING).start().port
 
 
+def limit() -> int:
+    """Serve the canned page as no real server can: read one buffer, parse nothing, write, close; one thread."""
+    headers, body = canned()
+    lines = ["HTTP/1.1 200 OK", *(f"{name}: {value}" for name, value in headers), "Connection: close", "\r\n"]
+    answer = "\r\n".join(lines).encode() + body
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+
+    def serve() -> None:
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return int(listener.getsockname()[1])
+
+
+def our_server() -> int:
+    """Serve the canned page with our server: what is left is what our application costs."""
+    from fakebatch.wire.server import Server
+
+    return Server(canned_application()).port
+
+
 def httpserver(*, threaded: bool = False) -> int:
     """Serve the canned page with pytest-httpserver."""
     from pytest_httpserver import HTTPServer
 
     server = HTTPServer(threaded=threaded)
-    server.expect_request("/images").respond_with_data(canned_page(), content_type="application/json")
+    server.expect_request("/images").respond_with_data(canned().body, content_type="application/json")
     server.start()
     return int(server.port)
 
@@ -62,16 +118,10 @@ def httpserver_threaded() -> int:
 
 
 def bare() -> int:
-    """Serve the canned page with a bare function behind werkzeug's own threaded server: the floor of this stack."""
+    """Serve the canned page with a bare function behind werkzeug's own threaded server."""
     from werkzeug.serving import make_server
 
-    body = canned_page()
-
-    def application(_: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
-        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
-        return [body]
-
-    server = make_server("127.0.0.1", 0, application, threaded=True)
+    server = make_server("127.0.0.1", 0, canned_application(), threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server.port
 
@@ -86,17 +136,19 @@ def moto() -> int:
 
 
 PEERS: dict[str, Callable[[], int]] = {
-    "fakebatch": fakebatch,
-    "pytest-httpserver": httpserver,
-    "pytest-httpserver, threaded": httpserver_threaded,
-    "bare WSGI, werkzeug threaded": bare,
-    "moto": moto,
+    FAKEBATCH: fakebatch,
+    LIMIT: limit,
+    CANNED: our_server,
+    HTTPSERVER: httpserver,
+    THREADED: httpserver_threaded,
+    BARE: bare,
+    MOTO: moto,
 }
 
 
 def main() -> None:
-    """Serve until the standard input ends."""
-    logging.disable()
+    """Serve."""
+    logging.disable()  # the peers log requests, and have to write that down before they answer
     print(json.dumps(PEERS[sys.argv[1]]()), flush=True)
     sys.stdin.read()
 
