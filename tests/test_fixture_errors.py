@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fakebatch import FixtureError
-from fakebatch.fixture_files.reading import load
+from fakebatch.service.baseline import load
 
 Problems = Callable[..., list[str]]
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fakebatch import Account, Image
-from fakebatch.fixture_files.reading import load
+from fakebatch.service.baseline import load
 from fakebatch.service.baseline import Baseline
 from fakebatch.service.schema import schema
 
