@@ -54,9 +54,14 @@ def test_a_file_that_can_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def refuse(_: Path) -> bytes:
         raise PermissionError(13, "Permission denied")
 
+    path = tmp_path / "w.yaml"
+    path.write_text("")
     monkeypatch.setattr(Path, "read_bytes", refuse)  # permissions do not stop a test that is run by root
-    assert loading(tmp_path / "w.yaml") == f"{tmp_path}/w.yaml: it can't be read: Permission denied"
+    assert loading(path) == f"{path}: it can't be read: Permission denied"
     assert re.fullmatch("w\0.yaml: it can't be read: .*embedded null .*", loading("w\0.yaml"))
+
+
+SECTIONS = "its sections are include, images, accounts, script, expect"
 
 
 @pytest.mark.parametrize(
@@ -78,9 +83,12 @@ def test_a_file_that_can_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
             "w.yaml:2:1: this is not YAML: expected a single document in the stream but found another document",
         ),
         ("images:\n  - {Id: \x07}", "w.yaml:2:10: this is not YAML: control characters are not allowed"),
-        ("[]", "w.yaml:1:1: expected a mapping, got a list"),
-        ("just text", "w.yaml:1:1: expected a mapping, got the text 'just text'"),
-        ("5", "w.yaml:1:1: expected a mapping, got the number 5"),
+        (
+            "- {Id: a}",
+            "w.yaml:1:1: expected a mapping, got a list; write the name of a section before it: include, images, accounts, script",
+        ),
+        ("just text", f"w.yaml:1:1: expected a mapping, got a text; {SECTIONS}"),
+        ("5", f"w.yaml:1:1: expected a mapping, got a number; {SECTIONS}"),
         ("imgaes: []", "w.yaml:1:1: imgaes: unknown key 'imgaes'; did you mean 'images'?"),
         ("x: []", "w.yaml:1:1: x: unknown key 'x'; known are include, images, accounts, script, expect"),
         ("? [a]\n: b", "w.yaml:1:3: a key must be a text"),

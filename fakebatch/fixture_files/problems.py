@@ -1,7 +1,7 @@
 """What is wrong with data -> file:line:column, and what to write instead. Knows nothing of what the fields mean.
 
-msgspec says of a wrong document one thing. Here jsonschema finds everything, by the JSON Schema of the same declaration,
-and each finding is said in words for whoever wrote the file.
+msgspec says of a wrong document one thing. Here jsonschema finds everything, by the JSON Schema of the same
+declaration, and each finding is said in words for whoever wrote the file.
 """
 
 import re
@@ -38,6 +38,14 @@ class Place(NamedTuple):
     def inside(self, *keys: Any) -> "Place":
         """Return a place inside of this one."""
         return self._replace(keys=(*self.keys, *keys))
+
+    @property
+    def data(self) -> Any:
+        """What stands here."""
+        data = self.document.data
+        for key in self.keys:
+            data = data[key]
+        return data
 
     @property
     def where(self) -> str:
@@ -119,7 +127,8 @@ def _validator(declared: Any) -> Any:
         return isinstance(instance, dict) and all(isinstance(key, str) for key in instance)
 
     checker = Draft202012Validator.TYPE_CHECKER.redefine("object", with_text_keys)
-    kind = validators.extend(Draft202012Validator, {"minimum": in_range, "maximum": in_range}, type_checker=checker)
+    extend: Any = validators.extend
+    kind = extend(Draft202012Validator, {"minimum": in_range, "maximum": in_range}, type_checker=checker)
     return kind(msgspec.json.schema(declared))
 
 
@@ -190,9 +199,7 @@ class _Explaining:
             return f"{written} is out of range; it must be from {low} to {high}"
         return "this can't stand here" if self._is_secret(schema) else shortened(error.message)
 
-    def _wrong_kind(
-        self, place: Place, value: Any, schema: Schema, options: Sequence[Schema]
-    ) -> Iterator[Finding]:
+    def _wrong_kind(self, place: Place, value: Any, schema: Schema, options: Sequence[Schema]) -> Iterator[Finding]:
         """Say what was expected, what is there, and what to write instead."""
         position = place.document.find(place.keys)
         types = ["string" if "enum" in option else option["type"] for option in options]

@@ -59,8 +59,15 @@ class Files(Generic[Content]):
 
     def read(self, path: Path, included: Place | None = None) -> None:
         """Read a file and, before what is in it, those that it includes."""
-        document = self._document(path, included)
-        if document is None or document.data is None and not document.flawed:
+        try:
+            document = self._document(path)
+        except _UnreadableError as error:
+            if included and error.position == (0, 0):  # where it is included is the best place to point at
+                self.problems.append(included.problem(f"{_shown(path)}: {error}"))
+            else:
+                self.problems.append(Problem(_shown(path), *error.position, "", str(error)))
+            return
+        if document is None or (document.data is None and not document.flawed):
             return
         content, includes = self._begin(document)
         self._open.append(path.resolve())
@@ -69,27 +76,22 @@ class Files(Generic[Content]):
         self._open.pop()
         self._finish(document, content)
 
-    def _document(self, path: Path, included: Place | None) -> Document | None:
+    def _document(self, path: Path) -> Document | None:
+        """Return what is in a file; None if it was read before. Raises _UnreadableError."""
+        resolved = _resolved(path)
+        if resolved in self._open:
+            cycle = [*self._open[self._open.index(resolved) :], resolved]
+            raise _UnreadableError(f"the files include each other: {' -> '.join(map(_shown, cycle))}")
+        if len(self._open) >= DEEPEST:
+            raise _UnreadableError(f"files include each other more than {DEEPEST} deep")
+        if resolved in self._seen:
+            return None
+        self._seen.add(resolved)
+        text = _read_text(path)
         try:
-            resolved = _resolved(path)
-            if resolved in self._open:
-                cycle = [*self._open[self._open.index(resolved) :], resolved]
-                raise _UnreadableError(f"the files include each other: {' -> '.join(map(_shown, cycle))}")
-            if len(self._open) >= DEEPEST:
-                raise _UnreadableError(f"files include each other more than {DEEPEST} deep")
-            if resolved in self._seen:
-                return None
-            self._seen.add(resolved)
-            text = _read_text(path)
             return Document(_shown(path), text, is_json=path.suffix.lower() == ".json")
-        except _UnreadableError as error:
-            if included and error.position == (0, 0):  # where it is included is the best place to point at
-                self.problems.append(included.problem(f"{_shown(path)}: {error}"))
-            else:
-                self.problems.append(Problem(_shown(path), *error.position, "", str(error)))
         except DocumentError as error:
-            self.problems.append(Problem(_shown(path), *error.position, "", error.message))
-        return None
+            raise _UnreadableError(error.message, error.position) from None
 
 
 class _UnreadableError(Exception):
@@ -146,6 +148,21 @@ def _siblings(path: Path) -> list[str]:
         return []
 
 
+class Expanded(NamedTuple, Generic[Record]):
+    """The records of a list of entries."""
+
+    place: Place
+    records: list[Record]
+    counts: dict[int, int]
+    """How many of the records each entry made, by its index, in the order of the records."""
+
+    def by_entry(self) -> Iterator[tuple[Place, list[Record]]]:
+        """Yield the place of each entry, and its records."""
+        records = iter(self.records)
+        for index, count in self.counts.items():
+            yield self.place.inside(index), list(islice(records, count))
+
+
 class Entries:
     """Makes records of entries, within the limits. What is wrong with them is added to `problems`."""
 
@@ -153,11 +170,31 @@ class Entries:
         self.problems = problems
         self._made = 0
 
-    def expand(self, place: Place, entry: Mapping[str, Any], record: type[Record], key: str, noun: str) -> list[Record]:
-        """Return the records that an entry amounts to: none if something is wrong with it.
+    def expand(
+        self, place: Place, entries: Iterable[tuple[int, Any]], record: type[Record], key: str, noun: str
+    ) -> "Expanded[Record]":
+        """Return the records that the entries of a list amount to: none of one with which something is wrong.
 
-        `key` is the field that must differ between them, `noun` what one of them is called.
+        `key` is the field that must differ between records, `noun` what one of them is called.
         """
+        records: list[Record] = []
+        counts: dict[int, int] = {}
+        for index, entry in entries:
+            before = len(records)
+            if REPEAT not in entry and "{n" not in entry[key] and self._made < MOST_RECORDS:
+                self._made += 1  # the short way, since there may be many
+                try:
+                    records.append(msgspec.convert(entry, record))
+                except msgspec.ValidationError as error:
+                    self.problems.append(refused(place.inside(index), error))
+            else:
+                records += self._repeat(place.inside(index), entry, record, key, noun)
+            counts[index] = len(records) - before
+        return Expanded(place, records, counts)
+
+    def _repeat(
+        self, place: Place, entry: Mapping[str, Any], record: type[Record], key: str, noun: str
+    ) -> list[Record]:
         found = list(self._wrong_placeholders(place, entry, key, noun))
         count = entry.get(REPEAT, 1)
         if not found and self._made + count > MOST_RECORDS:
@@ -167,10 +204,9 @@ class Entries:
         if found:
             return []
         self._made += count
+        template = {name: value for name, value in entry.items() if name != REPEAT}
+        fill = _filler(template) or (lambda _: template)
         try:
-            if REPEAT not in entry:
-                return [msgspec.convert(entry, record)]
-            fill = _filler({name: value for name, value in entry.items() if name != REPEAT}) or dict
             return [msgspec.convert(fill(number), record) for number in range(count)]
         except msgspec.ValidationError as error:
             self.problems.append(refused(place, error))
@@ -180,8 +216,8 @@ class Entries:
     def _wrong_placeholders(place: Place, entry: Mapping[str, Any], key: str, noun: str) -> Iterator[Problem]:
         if REPEAT not in entry:
             if "{n" in entry[key]:
-                message = f"{entry[key]!r} has a placeholder but is not repeated; add repeat: 10, or as many as you want"
-                yield place.inside(key).problem(message)
+                message = f"{entry[key]!r} has a placeholder but is not repeated"
+                yield place.inside(key).problem(f"{message}; add repeat: 10, or as many as you want")
             return
         for keys, text in _texts_with_braces(entry, ()):
             if problem := _wrong_placeholder(text):

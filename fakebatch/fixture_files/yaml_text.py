@@ -28,7 +28,7 @@ LONGEST_NUMBER = 4000
 
 _TAG = "tag:yaml.org,2002:"
 _TEXT, _MAPPING, _LIST, _MERGE = _TAG + "str", _TAG + "map", _TAG + "seq", _TAG + "merge"
-_CONTAINERS = (dict, list)
+_CONTAINERS = frozenset((dict, list))
 _LARGEST_NUMBER = 10**LONGEST_NUMBER
 _TOO_DEEP = f"this is nested more than {DEEPEST} deep"
 _TOO_LONG = f"this number has more than {LONGEST_NUMBER} digits"
@@ -198,7 +198,7 @@ def short_tag(node: Node) -> str:
 
 
 def position_of(node: Node | None) -> Position:
-    """Return where a node begins."""
+    """Return where a node (or an event) begins."""
     return (node.start_mark.line + 1, node.start_mark.column + 1) if node is not None else (1, 1)
 
 
@@ -317,7 +317,6 @@ def _loader() -> Any:
 
     class Loader(base):  # type: ignore[misc]  # which one it is depends on how PyYAML was built
         depth = 0
-        yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {"": [(_TAG + "null", re.compile(""))]}
 
         def descend_resolver(self, parent: Node | None, index: Any) -> None:
             self.depth += 1
@@ -329,10 +328,11 @@ def _loader() -> Any:
             self.depth -= 1
             super().ascend_resolver()
 
+    resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {"": [(_TAG + "null", re.compile(""))]}
     for tag, (firsts, looks, _) in _CORE.items():
         for first in firsts:
-            pattern = re.compile(f"(?:{looks.pattern})\\Z")
-            Loader.yaml_implicit_resolvers.setdefault(first, []).append((tag, pattern))
+            resolvers.setdefault(first, []).append((tag, re.compile(f"(?:{looks.pattern})\\Z")))
+    Loader.yaml_implicit_resolvers = resolvers
     return Loader
 
 
@@ -388,8 +388,7 @@ def _refuse_deep_nesting(text: str) -> None:
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST:
-                mark = event.start_mark
-                raise DocumentError(_TOO_DEEP, (mark.line + 1, mark.column + 1))
+                raise DocumentError(_TOO_DEEP, position_of(event))
 
 
 def _refuse_alias_bomb(root: Node) -> None:
@@ -471,10 +470,14 @@ def _json_kind(word: str) -> str:
 
 
 def _is_too_deep(data: Any) -> bool:
-    level = [data] if isinstance(data, _CONTAINERS) else []
+    level = [data] if type(data) in _CONTAINERS else []
     for _ in range(DEEPEST):
-        inner = [part for outer in level for part in (outer.values() if isinstance(outer, dict) else outer)]
-        level = [part for part in inner if isinstance(part, _CONTAINERS)]
+        level = [
+            part
+            for outer in level
+            for part in (outer.values() if type(outer) is dict else outer)
+            if type(part) in _CONTAINERS
+        ]
         if not level:
             return False
     return True

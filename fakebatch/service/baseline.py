@@ -1,11 +1,13 @@
 """From the sections of fixture files to the baseline of a world, to which `reset()` returns.
 
-The one importer of `fixture_files`. A good file takes the short way: parsed, converted by msgspec, expanded. Only one that
-is refused is gone over by its schema, to say everything that is wrong with it. Knows nothing of any resource.
+The one importer of `fixture_files`, beside the schema. A good file takes the short way: parsed, converted by msgspec,
+expanded. Only one that is refused is gone over by its schema, to say everything that is wrong with it. Knows nothing of
+any resource.
 """
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +16,7 @@ from msgspec import UNSET
 
 from ..errors import FixtureError, Problem
 from ..fixture_files.problems import Finding, Place, all_problems, check, refused
-from ..fixture_files.reading import Entries, Files
+from ..fixture_files.reading import Entries, Expanded, Files
 from ..fixture_files.yaml_text import Document
 from .accounts import Account
 from .operation import Resource
@@ -56,14 +58,6 @@ class _Sections(NamedTuple):
     expect: Any = None
 
 
-class _Made(NamedTuple):
-    """The records that an entry amounts to."""
-
-    place: Place
-    entry: Mapping[str, Any]
-    records: list[msgspec.Struct]
-
-
 class _Loading:
     """The state of one `load`: what has been read so far, and what was wrong with it."""
 
@@ -71,7 +65,7 @@ class _Loading:
         self.files = Files(self._begin, self._finish)
         self.problems = self.files.problems
         self._entries = Entries(self.problems)
-        self._made: dict[str, list[_Made]] = {resource.name: [] for resource in RESOURCES}
+        self._made: dict[str, list[Expanded[Any]]] = {resource.name: [] for resource in RESOURCES}
         self._accounts: list[tuple[Place, Account]] = []
         self._script: list[Step] = []
         self._expect: Any = None
@@ -101,9 +95,9 @@ class _Loading:
 
     def _finish(self, document: Document, sections: _Sections) -> None:
         for resource in RESOURCES:
-            for index, _ in sections.items[resource.name]:
-                place, entry = Place(document, (resource.name, index)), sections.data[resource.name][index]
-                self._made[resource.name].append(_Made(place, entry, self._expand(place, entry, resource)))
+            entries = sections.data.get(resource.name, ())
+            items = ((index, entries[index]) for index, _ in sections.items[resource.name])
+            self._made[resource.name].append(self._expand(Place(document, (resource.name,)), items, resource))
         for index, account in sections.items["accounts"]:
             self._accounts.append((Place(document, ("accounts", index)), account))
         for index, step in sections.items["script"]:
@@ -111,8 +105,8 @@ class _Loading:
         if sections.expect is not None:
             self._expect = sections.expect
 
-    def _expand(self, place: Place, entry: Mapping[str, Any], resource: Resource[Any]) -> list[Any]:
-        return self._entries.expand(place, entry, resource.record, resource.key, resource.noun)
+    def _expand(self, place: Place, entries: Iterable[tuple[int, Any]], resource: Resource[Any]) -> Expanded[Any]:
+        return self._entries.expand(place, entries, resource.record, resource.key, resource.noun)
 
     def _take_step(self, place: Place, entry: StepEntry, data: Mapping[str, Any]) -> None:
         wrong: list[Problem] = []
@@ -140,30 +134,34 @@ class _Loading:
     ) -> None:
         if effect == "remove":
             builder.remove(*items, resource=resource.name)
-            return
-        for index, item in enumerate(items):
-            builder.add(*self._expand(place.inside(index), item, resource))
+        else:
+            builder.add(*self._expand(place, enumerate(items), resource).records)
 
     def baseline(self) -> Baseline:
         """Return the whole, or raise everything that was wrong."""
-        for resource in RESOURCES:
-            self._report_duplicates(resource)
+        records = {resource.name: self._in_order(resource) for resource in RESOURCES}
         self._report_duplicate_accounts()
         for resource in RESOURCES:
             self._report_orphans(resource)
         if self.problems:
             raise FixtureError(self.problems)
-        records = {
-            resource.name: tuple(
-                sorted((record for made in self._made[resource.name] for record in made.records), key=resource.key_of)
-            )
-            for resource in RESOURCES
-        }
         return Baseline(records, tuple(account for _, account in self._accounts), tuple(self._script), self._expect)
+
+    def _in_order(self, resource: Resource[Any]) -> tuple[msgspec.Struct, ...]:
+        records = [record for made in self._made[resource.name] for record in made.records]
+        keys = [resource.key_of(record) for record in records]
+        if len(set(keys)) < len(keys):
+            self._report_duplicates(resource)
+        pairs = sorted(zip(keys, records, strict=True), key=itemgetter(0))
+        return tuple(record for _, record in pairs)
+
+    def _entries_of(self, resource: Resource[Any]) -> Iterator[tuple[Place, list[Any]]]:
+        for expanded in self._made[resource.name]:
+            yield from expanded.by_entry()
 
     def _report_duplicates(self, resource: Resource[Any]) -> None:
         first: dict[str, Place] = {}
-        for place, _, records in self._made[resource.name]:
+        for place, records in self._entries_of(resource):
             for key in map(resource.key_of, records):
                 if first.setdefault(key, place) is not place:
                     self._report_duplicate(resource.key, key, place, first[key])
@@ -184,11 +182,13 @@ class _Loading:
     def _report_orphans(self, resource: Resource[Any]) -> None:
         """Report records that nobody could see: they have the default owner, and no account is that owner."""
         owners = {account.owner_id for _, account in self._accounts}
-        for place, entry, records in self._made[resource.name] if owners else ():
+        for place, records in self._entries_of(resource) if owners else ():
             owner = resource.owner_of(records[0]) if records else None
-            if owner is not None and owner not in owners and owner not in entry.values():
+            if owner is not None and owner not in owners and owner not in place.data.values():
                 allowed = ", ".join(map(str, sorted(owners)))
-                message = f"no account has the default OwnerId {owner}, so nobody would see it; give it one of {allowed}"
+                message = (
+                    f"no account has the default OwnerId {owner}, so nobody would see it; give it one of {allowed}"
+                )
                 self.problems.append(place.problem(message))
 
 

@@ -3,6 +3,7 @@
 One declaration validates files (see `baseline`), and gives the JSON Schema that editors read.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -28,10 +29,11 @@ _Repeat = Annotated[
     ),
 ]
 
+
 def _entry(resource: Resource[Any]) -> type[msgspec.Struct]:
     """Return the type of a resource's entries: its record, with `repeat`."""
 
-    class Entry(resource.record, frozen=True, kw_only=True, forbid_unknown_fields=True):  # type: ignore[misc, name-defined]  # derived
+    class Entry(resource.record, frozen=True, kw_only=True, forbid_unknown_fields=True):  # type: ignore[misc, name-defined, call-arg]  # derived
         repeat: _Repeat | UnsetType = field(default=UNSET, name=REPEAT)
 
         def __post_init__(self) -> None:
@@ -46,14 +48,16 @@ ENTRIES = {resource.name: _entry(resource) for resource in RESOURCES}
 """The types of the entries of each resource's section."""
 
 
-def _by_resource(name: str, items: dict[str, Any], doc: str) -> Any:
-    fields = [(resource, list[item], field(default_factory=list)) for resource, item in items.items()]  # type: ignore[valid-type]
+def _by_resource(name: str, items: Mapping[str, Any], doc: str) -> Any:
+    fields: list[Any] = [(resource, list[item], field(default_factory=list)) for resource, item in items.items()]  # type: ignore[valid-type]
     return msgspec.defstruct(name, fields, namespace={"__doc__": doc}, frozen=True, forbid_unknown_fields=True)
 
 
 _FIRST = RESOURCES[0].name
-_Added = _by_resource("Added", ENTRIES, "Records, by the names of their resources.")
-_Removed = _by_resource("Removed", dict.fromkeys(ENTRIES, str), "Keys of records, by the names of their resources.")
+_Added: Any = list[ENTRIES[_FIRST]] | _by_resource("Added", ENTRIES, "Records, by the names of their resources.")  # type: ignore[valid-type]
+_Removed: Any = list[str] | _by_resource(
+    "Removed", dict.fromkeys(ENTRIES, str), "Keys of records, by the names of their resources."
+)
 
 
 class ReplyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -109,14 +113,14 @@ class StepEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ) = UNSET
     add: (
         Annotated[
-            list[ENTRIES[_FIRST]] | _Added,  # type: ignore[valid-type, name-defined]  # derived
+            _Added,
             Meta(description=f"What appears just before the call is carried out: {_FIRST}, or a mapping of resources."),
         ]
         | UnsetType
     ) = UNSET
     remove: (
         Annotated[
-            list[str] | _Removed,
+            _Removed,
             Meta(description=f"Ids of what vanishes just before: of {_FIRST}, or a mapping of resources."),
         ]
         | UnsetType
