@@ -1,6 +1,8 @@
 """Fixture files that are right: what they may hold, and what they amount to."""
 
 import json
+import subprocess
+import sys
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fakebatch import Account, Image
+from fakebatch.errors import Problem
+from fakebatch.fixture_files.problems import Place
+from fakebatch.fixture_files.reading import Entries
 from fakebatch.fixture_files.yaml_text import Document
 from fakebatch.service.baseline import Baseline, load
 from fakebatch.service.schema import schema
@@ -144,6 +149,135 @@ def test_expect_is_free_and_means_what_yaml_means(described: Any) -> None:
         2: {"on": "x"},
         "day": "2016-10-31",
     }
+
+
+@pytest.mark.parametrize("place", ["expect: {a: %s}", "x-a: &a %s\nexpect: {a: *a}"])
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        *[
+            (text, text)
+            for text in ("on", "NO", "yes", "1:30", "2016-10-31", "2016-10-31T06:55:33Z", "=", "1_000", "0b1")
+        ],
+        ("010", 10),
+        ("0o10", 8),
+        ("0x10", 16),
+        ("-5", -5),
+        ("1e3", 1000.0),
+        (".5", 0.5),
+        ("-.inf", float("-inf")),
+        ("True", True),
+        ("Null", None),
+        ("~", None),
+        ("!!str 5", "5"),
+        ("!!float 5", 5.0),
+    ],
+)
+def test_scalars_are_those_of_the_core_schema_of_yaml_1_2(described: Any, place: str, written: str, read: Any) -> None:
+    value = described(place % written).expect["a"]
+    assert (value, type(value)) == (read, type(read))
+
+
+def test_texts_that_other_yaml_takes_for_something_else_are_texts_everywhere(described: Any) -> None:
+    world = described("images: [{Id: on, Name: NO, Description: 1:30, repeat: 010}]".replace("Id: on", "Id: 'on{n}'"))
+    assert len(world.records["images"]) == 10
+    assert {(image.name, image.description) for image in world.records["images"]} == {("NO", "1:30")}
+    (step,) = described("script: [{where: {Name: NO, Marker: 010}, delay: 1}]").script
+    assert step.where == (("Name", "NO"), ("Marker", "10"))
+
+
+def test_a_key_hides_one_that_is_merged(described: Any) -> None:
+    assert described("expect: {a: &a {x: 1, y: 2}, b: {<<: *a, x: 3}}").expect["b"] == {"x": 3, "y": 2}
+
+
+def test_keys_that_begin_with_x_are_free_and_so_is_the_schema_s(described: Any) -> None:
+    world = described("$schema: s\nx-base: &base {Platform: Windows}\nimages: [{<<: *base, Id: a}]")
+    assert world.records["images"][0].platform == "Windows"
+    assert described('{"$schema": "s", "x-y": 1}', "w.json") == Baseline({"images": ()})
+
+
+def test_a_step_has_every_trigger_and_effect(described: Any) -> None:
+    steps = described(
+        """\
+script:
+  - on: GetImage
+    calls: [1, 3-]
+    where: {ImageId: a}
+    account: me
+    host: "*.aliyuncs.com"
+    delay: 1
+    trickle: 2.5
+    add: [{Id: a}, {Id: 'b{n}', repeat: 2}]
+    remove: [x]
+    fail: {code: Own, status: 418, message: Teapot}
+  - {add: {images: [{Id: c}]}, remove: {images: [d]}, drop: silently}
+  - {reply: {status: 201, headers: [[Set-Cookie, a], [Set-Cookie, 5]], body: {a: [1]}}}
+  - {reply: {headers: {X-A: 1.5}, body: text}}
+  - {reply: {raw: HTTP/1.1 200 OK}}
+"""
+    ).script
+    first = steps[0]
+    assert (first.operation, first.calls, first.where) == (
+        "GetImage",
+        ((1, 1), (3, float("inf"))),
+        (("ImageId", "a"),),
+    )
+    assert (first.account, first.host, first.delay, first.trickle) == ("me", "*.aliyuncs.com", 1, 2.5)
+    assert [(name, image.id) for name, image in first.add] == [("images", "a"), ("images", "b0"), ("images", "b1")]
+    assert first.remove == (("images", "x"),)
+    assert first.failure == (418, "Own", "Teapot")
+    assert first.origin.endswith("world.yaml:2")
+    assert [(name, image.id) for name, image in steps[1].add] == [("images", "c")]
+    assert (steps[1].remove, steps[1].drop) == ((("images", "d"),), "silently")
+    assert [(step.reply.status, step.reply.body, step.reply.raw) for step in steps[2:]] == [
+        (201, b'{"a":[1]}', None),
+        (200, b"text", None),
+        (200, b"", b"HTTP/1.1 200 OK"),
+    ]
+    assert steps[2].reply.headers[:2] == (("Set-Cookie", "a"), ("Set-Cookie", "5"))
+    assert steps[3].reply.headers == (("X-A", "1.5"),)
+
+
+class Task(msgspec.Struct, rename="pascal"):
+    command: str
+    environment: dict[str, str] = {}
+
+
+class Job(msgspec.Struct, frozen=True, rename="pascal"):
+    name: str
+    tasks: list[Task] = []
+
+
+def test_repeat_replaces_the_placeholder_in_texts_at_any_depth_of_any_record() -> None:
+    text = "[{Name: 'j-{n}', Tasks: [{Command: 'run {n:02}', Environment: {K: 'v{n}', L: '{{}}'}}], repeat: 2}]"
+    document, problems = Document("w.yaml", text), list[Problem]()
+    entries: list[Any] = document.data
+    expanded = Entries(problems).expand(Place(document), enumerate(entries), Job, "Name", "job")
+    assert expanded.records == [
+        Job(f"j-{number}", [Task(f"run 0{number}", {"K": f"v{number}", "L": "{}"})]) for number in range(2)
+    ]
+    assert not problems
+
+
+def test_what_is_wrong_deep_inside_of_a_repeated_record_is_said_there() -> None:
+    text = "[{Name: 'j-{n}', Tasks: [{Command: '{i}'}], repeat: 2}, {Name: a, Tasks: [{Command: 5}]}]"
+    document, problems = Document("w.yaml", text), list[Problem]()
+    entries: list[Any] = document.data
+    assert not Entries(problems).expand(Place(document), enumerate(entries), Job, "Name", "job").records
+    assert list(map(str, problems)) == [
+        "w.yaml:1:36: [0].Tasks[0].Command: unknown placeholder {i}; the only one is {n} (a brace itself is {{ or }})",
+        "w.yaml:1:85: [1].Tasks[0].Command: Expected `str`, got `int`",
+    ]
+
+
+def test_a_good_json_file_is_read_without_a_yaml_parser_or_a_validator(tmp_path: Path) -> None:
+    (tmp_path / "w.json").write_text('{"images": [{"Id": "a"}], "script": [{"delay": 1}]}')
+    code = (
+        "import sys; from fakebatch.service.baseline import load; load(sys.argv[1]);"
+        " print({'yaml', 'jsonschema'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "w.json"], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_on_is_a_key_and_not_true(described: Any) -> None:

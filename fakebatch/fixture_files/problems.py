@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..errors import FieldError, Problem, nearest
-from .yaml_text import Document, Keys, Position, quoted, shortened
+from .yaml_text import NAME, Document, Keys, Position, quoted, shortened
 
-_NAME = re.compile(r"[A-Za-z_$][\w.-]{0,60}")
 _MSGSPEC = re.compile(r"(?P<message>.*?)(?: - at (?:`key` in )?`\$(?P<path>.*)`)?", re.DOTALL)
 _KINDS = {
     "object": "a mapping",
@@ -150,7 +149,7 @@ class _Explaining:
             yield from self._wrong_kind(place, error.instance, schema, [schema])
         else:
             message = self._wrong_value(place, error, schema)
-            yield Finding(place, place.document.find(place.keys), message, self._is_secret(schema))
+            yield Finding(place, place.document.find(place.keys), message, schema.get("writeOnly", False))
 
     def _explain_options(self, error: Any, place: Place) -> Iterator[Finding]:
         options = [self._resolved(option) for option in error.schema["anyOf"]]
@@ -167,19 +166,21 @@ class _Explaining:
     def _resolved(self, schema: Schema) -> Schema:
         return self._definitions[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
 
-    def _is_secret(self, schema: Schema) -> bool:
-        parts = [schema, *schema.get("properties", {}).values()]
-        return any(part.get("writeOnly") for part in parts)
+    def _holds_secret(self, schema: Schema) -> bool:
+        """Tell whether a secret is somewhere inside of what a schema describes."""
+        inner = [*schema.get("properties", {}).values(), schema.get("items")]
+        parts = [self._resolved(part) for part in inner if isinstance(part, dict)]
+        return any(part.get("writeOnly") or ("properties" in part and self._holds_secret(part)) for part in parts)
 
     def _unknown_keys(self, place: Place, data: Mapping[str, Any], schema: Schema) -> Iterator[Finding]:
         fields = schema["properties"]
-        secret = self._is_secret(schema)
+        secret = self._holds_secret(schema)
         for name in data:
             if name in fields:
                 continue
             near = nearest(name, fields)
             # What is no name may be the text of a file that is none of ours, or a secret with a colon missing.
-            shown = _NAME.fullmatch(name) and (near or not secret)
+            shown = NAME.fullmatch(name) and (near or not secret)
             inside = place.inside(name) if shown else place
             message = f"unknown key {quoted(name)}" if shown else "unknown key"
             message += (near if shown else "") or f"; known are {', '.join(fields)}"
@@ -197,7 +198,7 @@ class _Explaining:
             low, high = (f"{b:g}" if isinstance(b, float) else str(b) for b in (schema["minimum"], schema["maximum"]))
             written = shortened(place.document.written(place.keys))
             return f"{written} is out of range; it must be from {low} to {high}"
-        return "this can't stand here" if self._is_secret(schema) else shortened(error.message)
+        return "this can't stand here" if schema.get("writeOnly") else shortened(error.message)
 
     def _wrong_kind(self, place: Place, value: Any, schema: Schema, options: Sequence[Schema]) -> Iterator[Finding]:
         """Say what was expected, what is there, and what to write instead."""
@@ -212,15 +213,18 @@ class _Explaining:
         if "number" in types:
             types = [kind for kind in types if kind != "integer"]
         expected = f"expected {' or '.join(dict.fromkeys(_KINDS[kind] for kind in types))}"
-        if any(map(self._is_secret, [schema, *options])):
+        if schema.get("writeOnly"):
             yield Finding(place, position, f"{expected}; write it in quotes", secret=True)
             return
-        if not place.keys:
-            yield Finding(place, position, f"{expected}, got {_kind(value)}{_sections(value, schema)}")
-            return
         written = place.document.written(place.keys)
-        seen = _seen(value, written)
-        yield Finding(place, position, f"{expected}, got {seen}{_advice(value, written, schema, types)}")
+        secret = bool(place.keys) and any(map(self._holds_secret, [schema, *options]))
+        if not place.keys:
+            expected += f", got {_kind(value)}{_sections(value, schema)}"
+        elif secret:
+            expected += f", got {_kind(value)}"
+        else:
+            expected += f", got {_seen(value, written)}{_advice(value, written, schema, types)}"
+        yield Finding(place, position, expected, secret)
 
 
 def _kind(value: Any) -> str:

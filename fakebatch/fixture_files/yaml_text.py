@@ -62,6 +62,9 @@ _CORE: dict[str, tuple[str, re.Pattern[str], Any]] = {
     _MERGE: ("<", re.compile("<<"), str),
 }
 
+NAME = re.compile(r"[\w$][\w.-]{0,60}")
+"""What a key looks like. What does not, in a file that is wrong, is not shown: it may be the text of another file."""
+
 _SURROGATE = re.compile(r"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<lone>u[dD][89a-fA-F]..)|.)")
 """An escape in a JSON text; `lone` if it is half a character."""
 _JSON_TOKEN = re.compile(r'(?P<text>"(?:[^"\\]|\\.)*")|(?P<open>[\[{])|(?P<close>[\]}])|(?P<word>[^\s,:\[\]{}"]+)')
@@ -302,8 +305,11 @@ def _flaws(node: Node, keys: Keys, seen: set[int]) -> Iterator[Flaw]:
                 yield from _flaws(key, keys, seen)
             if first.setdefault(name, key) is not key:
                 line, column = position_of(first[name])
-                message = f"the key {quoted(key.value)} is there already, at {line}:{column}; remove one of them"
-                yield Flaw((*keys, name), position_of(key), message)
+                said = f"is there already, at {line}:{column}; remove one of them"
+                if NAME.fullmatch(key.value):
+                    yield Flaw((*keys, name), position_of(key), f"the key {quoted(key.value)} {said}")
+                else:
+                    yield Flaw(keys, position_of(key), f"this key {said}")
                 continue
         yield from _flaws(value, keys if key.tag == _MERGE else (*keys, name), seen)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import UNSET
 
 from ..errors import FixtureError, Problem
 from ..fixture_files.problems import Finding, Place, all_problems, check, refused
@@ -21,15 +20,15 @@ from ..fixture_files.yaml_text import Document
 from .accounts import Account
 from .operation import Resource
 from .records import check_record
-from .registry import ANY, RESOURCES, resource_of
-from .schema import FREE_PREFIX, ITEMS, SCHEMA_KEY, FixtureFile, StepEntry
+from .registry import RESOURCES, resource_of
+from .schema import FREE_PREFIX, ITEMS, SCHEMA_KEY, FixtureFile
 from .script import EFFECTS, Step, StepBuilder
 
 
 class Baseline(NamedTuple):
     """The sections of fixture files, merged and validated. Never changed."""
 
-    records: Mapping[str, Sequence[msgspec.Struct]] = {}
+    records: Mapping[str, Sequence[Any]] = {}
     """The records of each resource, by its name, in ascending order of their keys, each key once."""
     accounts: Sequence[Account] = ()
     """Each access key Id once. With none, requests need no signature."""
@@ -100,32 +99,30 @@ class _Loading:
             self._made[resource.name].append(self._expand(Place(document, (resource.name,)), items, resource))
         for index, account in sections.items["accounts"]:
             self._accounts.append((Place(document, ("accounts", index)), account))
-        for index, step in sections.items["script"]:
-            self._take_step(Place(document, ("script", index)), step, sections.data["script"][index])
+        for index, _ in sections.items["script"]:
+            self._take_step(Place(document, ("script", index)), sections.data["script"][index])
         if sections.expect is not None:
             self._expect = sections.expect
 
     def _expand(self, place: Place, entries: Iterable[tuple[int, Any]], resource: Resource[Any]) -> Expanded[Any]:
         return self._entries.expand(place, entries, resource.record, resource.key, resource.noun)
 
-    def _take_step(self, place: Place, entry: StepEntry, data: Mapping[str, Any]) -> None:
+    def _take_step(self, place: Place, written: Mapping[str, Any]) -> None:
         wrong: list[Problem] = []
-        builder = _builder(place, entry, wrong)
-        for effect in EFFECTS:
-            value = getattr(entry, effect)
-            if value is UNSET:
-                continue
+        builder = _builder(place, written, wrong)
+        effects = [effect for effect in EFFECTS if effect in written]
+        for effect in effects:
             try:
                 if effect in ("add", "remove"):
-                    for resource, inside, items in _by_resource(place.inside(effect), data[effect]):
+                    for resource, inside, items in _by_resource(place.inside(effect), written[effect]):
                         self._change(builder, effect, resource, inside, items)
                 else:
-                    _give(builder, effect, value)
+                    _give(builder, effect, written[effect])
             except (TypeError, ValueError) as error:
                 wrong.append(place.inside(effect).problem(str(error)))
-        if not any(getattr(entry, effect) is not UNSET for effect in EFFECTS):
-            effects = f"{', '.join(EFFECTS[:-1])} or {EFFECTS[-1]}"
-            wrong.append(place.problem(f"the step does nothing; give it {effects}"))
+        if not effects:
+            known = f"{', '.join(EFFECTS[:-1])} or {EFFECTS[-1]}"
+            wrong.append(place.problem(f"the step does nothing; give it {known}"))
         self.problems += wrong
         self._script.append(builder.step)
 
@@ -217,25 +214,22 @@ def _sound_items(data: Any, declared: Any) -> Iterator[tuple[int, Any]]:
             continue
 
 
-def _builder(place: Place, entry: StepEntry, wrong: list[Problem]) -> StepBuilder:
+def _builder(place: Place, written: Mapping[str, Any], wrong: list[Problem]) -> StepBuilder:
     """Return the step in the making with the trigger of an entry, without those parts that are wrong."""
-    trigger: dict[str, Any] = {"operation": ANY, "origin": str(place).rpartition(":")[0]}
-    parts = {"on": entry.on, "calls": entry.calls, "account": entry.account, "host": entry.host}
-    attempts = [(place.inside(name), "operation" if name == "on" else name, value) for name, value in parts.items()]
-    for at, name, value in attempts:
-        if value is not UNSET:
-            try:
-                StepBuilder(**trigger | {name: value})
-                trigger[name] = value
-            except (TypeError, ValueError) as error:
-                wrong.append(at.problem(str(error)))
-    where = {}
-    for name, value in entry.where.items():
+    trigger: dict[str, Any] = {"origin": str(place).rpartition(":")[0]}
+    names = {"on": "operation", "calls": "calls", "account": "account", "host": "host"}
+    parts = [(place.inside(key), {name: written[key]}) for key, name in names.items() if key in written]
+    for name, value in written.get("where", {}).items():
+        parts.append((place.inside("where", name), {"where": {name: value}}))
+    where: dict[str, Any] = {}
+    for inside, part in parts:
         try:
-            StepBuilder(trigger["operation"], where={name: value})
-            where[name] = value
+            StepBuilder(**trigger | part)
         except (TypeError, ValueError) as error:
-            wrong.append(place.inside("where", name).problem(str(error)))
+            wrong.append(inside.problem(str(error)))
+        else:
+            where |= part.pop("where", {})
+            trigger |= part
     return StepBuilder(**trigger, where=where)
 
 
@@ -246,8 +240,8 @@ def _give(builder: StepBuilder, effect: str, value: Any) -> None:
             raise ValueError("which error? add code")
         builder.fail(**value)
     elif effect == "reply":
-        raw = {} if value.raw is UNSET else {"raw": value.raw.encode()}
-        builder.reply(value.status, value.headers or None, value.body, **raw)
+        raw = {"raw": value["raw"].encode()} if "raw" in value else {}
+        builder.reply(**value | raw)
     else:
         getattr(builder, effect)(value)
 
