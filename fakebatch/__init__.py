@@ -4,7 +4,7 @@ Everything public is here, and is imported when it is first used: pytest imports
 who has it installed.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .errors import ApiError, FixtureError, Problem, ServerError
@@ -12,8 +12,19 @@ if TYPE_CHECKING:
     from .service.accounts import Account
     from .service.images import Image
     from .state.calls import Call
+    from .testing import MakeFakeBatch
 
-__all__ = ["Account", "ApiError", "Call", "FakeBatch", "FixtureError", "Image", "Problem", "ServerError"]
+__all__ = [
+    "Account",
+    "ApiError",
+    "Call",
+    "FakeBatch",
+    "FixtureError",
+    "Image",
+    "MakeFakeBatch",
+    "Problem",
+    "ServerError",
+]
 
 _HOMES = {
     "Account": "service.accounts",
@@ -22,18 +33,23 @@ _HOMES = {
     "FakeBatch": "fake",
     "FixtureError": "errors",
     "Image": "service.images",
+    "MakeFakeBatch": "testing",
     "Problem": "errors",
     "ServerError": "errors",
 }
 
+if not TYPE_CHECKING:  # a type checker that saw it would accept any name
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'fakebatch' has no attribute {name!r}")
-    from importlib import import_module
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'fakebatch' has no attribute {name!r}")
+        from importlib import import_module
 
-    return getattr(import_module(f"fakebatch.{_HOMES[name]}"), name)
+        return getattr(import_module(f"fakebatch.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return __all__
+    """Return the names for a person who asks for completion; a tool that walks modules would import them all."""
+    import sys
+
+    return sorted({*globals(), *(__all__ if hasattr(sys, "ps1") else ())})

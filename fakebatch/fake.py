@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from .errors import ServerError
+from .errors import NotStartedError, ServerError
+from .forks import in_child
 from .service.accounts import Account
 from .service.baseline import DEFAULT_CATALOGUE, describe
 from .service.images import IMAGES, Image
@@ -21,7 +22,9 @@ from .service.world import World
 from .state.calls import Call, Calls
 from .state.clock import Clock, utc_now
 from .state.collection import Collection
+from .state.parameters import MOST_BODY_BYTES
 from .wire.application import App
+from .wire.responses import refuse
 from .wire.server import Server
 
 if TYPE_CHECKING:
@@ -35,31 +38,37 @@ class FakeBatch:
 
     Fixtures are paths of fixture files and `Image` objects, in any number and order; with none, the packaged default
     catalogue. `accounts` add to those of the files: with any, requests must be signed. `clock` is the server's, and
-    dates new images; it returns a datetime (UTC if it has no zone). `port` 0 picks a free one. `tls` serves HTTPS, with
-    certificates for which `ca_bundle` vouches. `on_call` is called, on the server's threads, with each `Call`.
+    dates new records; it returns a datetime (UTC if it has no zone); by default it is the machine's. `port` 0 picks a
+    free one. `tls` serves HTTPS, with certificates for which `ca_bundle` vouches. `on_call` is called, in a thread of
+    the server's, with each `Call`, before its answer is sent.
 
     In a `with` statement it is served from its beginning to its end. It is a WSGI application as well, for any WSGI
     server or test client.
 
-    Raises FixtureError, listing everything that is wrong with the fixture files.
+    Raises FixtureError, listing everything that is wrong with the fixture files, and TypeError for an option of the
+    wrong type.
     """
 
     def __init__(
         self,
         *fixtures: str | os.PathLike[str] | Image,
         accounts: Iterable[Account] = (),
-        clock: Clock = utc_now,
+        clock: Clock | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         tls: bool = False,
         on_call: Callable[[Call], None] | None = None,
     ) -> None:
-        self._host, self._port, self._tls = host, port, tls
-        # By whether they speak TLS. The one that was not asked for is started when a redirect needs it.
-        self._servers: dict[bool, Server] = {}
-        self._starting = threading.Lock()
-        self._stopping = threading.Event()
-        self.world = World(describe(fixtures or [DEFAULT_CATALOGUE], accounts), clock)
+        _check_options(host, port, clock, on_call)
+        self._host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+        self._port, self._tls = port, tls
+        self._server: Server | None = None
+        # By whether they speak TLS. The one that was not asked for is added when a redirect needs it. A stop keeps
+        # them, so that a test can play an outage.
+        self._ports: dict[bool, int] = {}
+        self._starting = threading.RLock()
+        in_child(self, FakeBatch._after_fork)
+        self.world = World(describe(fixtures or [DEFAULT_CATALOGUE], accounts), clock or utc_now)
         self._app = App(self.world, on_call)
 
     def show(self, world: World) -> None:
@@ -68,33 +77,65 @@ class FakeBatch:
         self.world = self._app.world = world
 
     def start(self) -> Self:
-        """Listen, and answer from now on. Raises ServerError if the port is taken."""
-        self._stopping.clear()
-        self._serve(tls=self._tls, port=self._port)
+        """Listen, and answer from now on, on the ports of before if it was stopped.
+
+        Raises ServerError if a port is taken, and if it has ended since it was started.
+        """
+        with self._starting:
+            if self._server is not None and self._server.is_inherited:
+                # The parent goes on serving on its ports.
+                self._server, self._ports = None, {}
+            if self._server is None:
+                self._server = Server(self._app, refuse, self._tell, MOST_BODY_BYTES, self._app.arrival)
+                ports = {self._tls: self._port, **self._ports}
+                try:
+                    for tls, port in ports.items():
+                        self._listen(self._server, tls, port)
+                except BaseException:
+                    self.stop()
+                    raise
+            self._running()
         return self
 
-    def _serve(self, *, tls: bool, port: int = 0) -> Server:
-        """Return the server that speaks TLS or the one that does not, started if it is not yet."""
-        with self._starting:
-            if tls not in self._servers:
-                context = None
-                if tls:
-                    from .wire.certificates import server_context
+    def _listen(self, server: Server, tls: bool, port: int = 0) -> int:
+        choose = None
+        if tls:
+            from .wire.certificates import choose_context
 
-                    context = server_context()
-                self._servers[tls] = Server(self._app, self._host, port, context)
-            return self._servers[tls]
+            choose = choose_context(self._host)
+        self._ports[tls] = server.listen(self._host, port, choose)
+        return self._ports[tls]
+
+    def _serve(self, *, tls: bool) -> int:
+        """Return the port that speaks TLS or the one that does not, which is added if it is not there yet.
+
+        Raises ServerError if the fake is not started.
+        """
+        with self._starting:
+            server = self._running()
+            return self._ports[tls] if tls in self._ports else self._listen(server, tls)
 
     def stop(self) -> None:
         """Stop, within milliseconds: connections are dropped, delayed answers are never sent.
 
-        It can be started again.
+        It can be started again, and listens on the same ports then. Raises ServerError if it had ended before.
         """
         with self._starting:
-            servers, self._servers = self._servers, {}
-        for server in servers.values():
-            server.stop()
-        self._stopping.set()  # behind it, or an answer that is delayed would be sent after all
+            server, self._server = self._server, None
+            if server is not None:
+                if server.is_inherited:  # the ports are its parent's
+                    self._ports = {}
+                try:
+                    server.check()
+                finally:
+                    server.stop()
+
+    def _tell(self, error: BaseException) -> None:
+        self.world.tell(error)
+
+    def _after_fork(self) -> None:
+        """Take a lock of its own for a forked child."""
+        self._starting = threading.RLock()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -116,27 +157,34 @@ class FakeBatch:
         if len(failures) == 1:
             raise failures[0]
         if failures:
-            raise ExceptionGroup("several things went wrong while the fake answered requests", failures)
+            raise BaseExceptionGroup("several things went wrong while the fake answered requests", failures)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Answer one request, as WSGI has it, with no socket. A scripted drop is raised as a ConnectionError."""
         return self._app(environ, start_response)
 
     def _running(self) -> Server:
+        server = self._server
+        if server is None:
+            raise NotStartedError("this fake is not started; use it in a with statement, or call start()")
         try:
-            return self._servers[self._tls]
-        except KeyError:
-            raise ServerError("this fake is not started; use it in a with statement, or call start()") from None
+            server.check()
+        except ServerError:
+            self._server = None
+            raise
+        return server
 
     @property
     def host(self) -> str:
         """The address it listens on. Raises ServerError, as `port` and `url` do, if it is not started."""
-        return self._running().host
+        self._running()
+        return self._host
 
     @property
     def port(self) -> int:
         """The port it listens on."""
-        return self._running().port
+        self._running()
+        return self._ports[self._tls]
 
     @property
     def url(self) -> str:
@@ -184,7 +232,7 @@ class FakeBatch:
             tls = ("", "")
         folders = [str(Path(__file__).parent / "redirect" / "child"), os.environ.get("PYTHONPATH", "")]
         return {
-            ENVIRONMENT_VARIABLE: "\t".join((target.host, str(target.port), *tls)),
+            ENVIRONMENT_VARIABLE: "\t".join((target.host, str(target.port()), *tls)),
             "PYTHONPATH": os.pathsep.join(filter(None, folders)),
         }
 
@@ -193,10 +241,13 @@ class FakeBatch:
         from .wire.certificates import ca_bundle
 
         self._running()
-        return Target(self._host, self._serve(tls=False).port, self._tls_port, ca_bundle)
+        return Target(self._host, self._plain_port, self._tls_port, ca_bundle)
+
+    def _plain_port(self) -> int:
+        return self._serve(tls=False)
 
     def _tls_port(self) -> int:
-        return self._serve(tls=True).port
+        return self._serve(tls=True)
 
     @property
     def images(self) -> Collection[Image]:
@@ -265,5 +316,16 @@ class FakeBatch:
         self.world.reset()
 
     def __repr__(self) -> str:
-        where = self.url if self._servers else "not started"
+        where = self.url if self._server else "not started"
         return f"<FakeBatch {where}, {len(self.images)} images>"
+
+
+def _check_options(host: object, port: object, clock: object, on_call: object) -> None:
+    if not isinstance(host, str):
+        raise TypeError(f"host is a text such as '127.0.0.1', not {host!r}")
+    if isinstance(port, bool) or not isinstance(port, int):
+        raise TypeError(f"port is a number from 0 (a free one) to 65535, not {port!r}")
+    if clock is not None and not callable(clock):
+        raise TypeError(f"clock is a function that returns a datetime, not {clock!r}")
+    if on_call is not None and not callable(on_call):
+        raise TypeError(f"on_call is a function that is called with each Call, not {on_call!r}")

@@ -4,8 +4,10 @@ import base64
 import hashlib
 import hmac
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -47,9 +49,18 @@ def acs(
 
 
 def acs3(
-    target: str = "/images", secret: str = SECRET, method: str = "GET", body: bytes = b"", **changed: str | None
+    target: str = "/images",
+    secret: str = SECRET,
+    method: str = "GET",
+    body: bytes = b"",
+    unsigned: str = "",
+    also: Mapping[str, str] = MappingProxyType({}),
+    **changed: str | None,
 ) -> dict[str, str]:
-    """Return the headers of a request under the ACS3 scheme; what is changed is so after signing (None: left out)."""
+    """Return the headers of a request under the ACS3 scheme, with one that is `unsigned` and `also` others.
+
+    What is changed is so after signing (None: left out).
+    """
     path, query = urlsplit(target)[2:4]
     body_hash = hashlib.sha256(body).hexdigest()
     signed = {
@@ -57,9 +68,10 @@ def acs3(
         "x-acs-content-sha256": body_hash,
         "x-acs-date": NOW.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "x-acs-signature-nonce": "n-1",
+        **also,
     }
-    names = ";".join(signed)
-    lines = "".join(f"{name}:{value}\n" for name, value in signed.items())
+    names = ";".join(name for name in signed if name != unsigned)
+    lines = "".join(f"{name}:{value}\n" for name, value in signed.items() if name != unsigned)
     canonical = f"{method}\n{path}\n{query}\n{lines}\n{names}\n{body_hash}"
     text = f"ACS3-HMAC-SHA256\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     signature = hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
@@ -122,6 +134,35 @@ AGAIN = (400, "SignatureNonceUsed")
         (acs3(x_acs_content_sha256=None), WRONG),
         (acs3(x_acs_content_sha256="x"), WRONG),
         (acs3(x_acs_signature_nonce="n-2"), WRONG),
+        # Dates with which one can't reckon, and those of year 1 and 9999 in far zones.
+        *((acs(Date=f"Tue, 06 Nov 2018 08:30:40 {zone}"), EXPIRED) for zone in ("+9999", "-9999", "+" + "9" * 14)),
+        (acs(Date=f"Tue, 06 Nov {'9' * 20} 08:30:40 GMT"), EXPIRED),
+        (acs(Date="Fri, 31 Dec 9999 23:59:59 -2359"), EXPIRED),
+        (acs(x_acs_date=f"Tue, 06 Nov 2018 08:30:40 +{'9' * 14}"), EXPIRED),
+        (acs3(x_acs_date="0001-01-01T00:00:00+23:59"), EXPIRED),
+        (acs3(x_acs_date="9999-12-31T23:59:59-23:59"), EXPIRED),
+        # With ACS3 x-acs-date is the date, whatever else is sent; a Date is not signed.
+        (acs3(Date="Tue, 06 Nov 2018 11:30:40 GMT"), OK),
+        (acs3(x_acs_date="2018-11-06T11:30:40Z", Date=format_datetime(NOW, usegmt=True)), EXPIRED),
+        (acs3(x_acs_date=None, Date=format_datetime(NOW, usegmt=True)), EXPIRED),
+        # Where it is sent it is the date with acs as well, and signed.
+        (acs(x_acs_date="Tue, 06 Nov 2018 11:30:40 GMT"), EXPIRED),
+        (acs(x_acs_date=format_datetime(NOW, usegmt=True)), WRONG),
+        # What ACS3 leaves unsigned.
+        (acs3(x_acs_more="x"), WRONG),
+        (acs3(X_Acs_Version="2015-11-11"), WRONG),
+        (acs3(Content_Type="application/json"), WRONG),
+        (acs3(unsigned="host"), WRONG),
+        (acs3(unsigned="x-acs-date"), WRONG),
+        (acs3(unsigned="x-acs-signature-nonce"), WRONG),
+        (acs3(unsigned="x-acs-content-sha256"), WRONG),
+        (acs3(also={"content-type": "application/json", "x-acs-more": "", "accept": "x"}), OK),
+        # Blanks around a value are no part of it.
+        (acs(Accept=" application/json\t"), OK),
+        (acs(x_acs_version="2015-11-11 "), OK),
+        (acs3(x_acs_signature_nonce="n-1 "), OK),
+        (acs3(x_acs_date=f"{NOW:%Y-%m-%dT%H:%M:%SZ} "), OK),
+        (acs(Authorization=acs()["Authorization"] + " "), OK),
     ],
 )
 def test_a_request_is_accepted_or_refused_with_the_code_of_the_reference(
@@ -187,7 +228,12 @@ def test_the_query_is_signed_as_sent(fake: FakeBatch, target: str) -> None:
     ("sent", "signed"),
     [
         ("/images?Type=&Marker=a+b", "/images?Marker=a%20b&Type"),  # the SDK: sorted, encoded, a bare key if empty
+        ("/images?Type=&Marker=+", "/images?Marker=%20&Type"),  # the SDK: a blank is no empty value
         ("/images?Type=&Marker=a+b%26", "/images?Marker=a b&&Type="),  # aliyun-python-sdk-core: sorted, not encoded
+        (
+            "/images?Type=&Marker=a%20b%26",
+            "/images?Marker=a b&&Type",
+        ),  # npm's aliyun-sdk: the same, a bare key if empty
     ],
 )
 def test_the_query_may_be_signed_sorted(fake: FakeBatch, sent: str, signed: str) -> None:
@@ -207,6 +253,31 @@ def test_the_mismatch_of_a_body_s_hash_says_so(fake: FakeBatch) -> None:
     response = get(fake, acs3(body=b"other"))
     assert response.json is not None
     assert response.json["Message"] == MISMATCH + "the body's SHA-256 is not the one of the header x-acs-content-sha256"
+
+
+@pytest.mark.parametrize(
+    ("digest", "outcome"),
+    [
+        (base64.b64encode(hashlib.md5(b"{}").digest()).decode(), (200, "")),
+        (base64.b64encode(hashlib.md5(b"").digest()).decode(), WRONG),
+        (hashlib.md5(b"{}").hexdigest(), WRONG),
+        ("", OK),
+    ],
+)
+def test_a_signed_md5_must_be_that_of_the_body(fake: FakeBatch, digest: str, outcome: tuple[int, str]) -> None:
+    date = format_datetime(NOW, usegmt=True)
+    text = f"GET\n\n{digest}\n\n{date}\n/images"
+    signature = base64.b64encode(hmac.digest(SECRET.encode(), text.encode(), hashlib.sha1)).decode()
+    headers = {"Date": date, "Content-MD5": digest, "Authorization": f"acs {KEY}:{signature}"}
+    response = get(fake, headers, data=b"{}")
+    assert code(response) == outcome
+    if outcome == WRONG:
+        assert response.get_json()["Message"] == MISMATCH + "the body's MD5 is not the one of the header Content-MD5"
+
+
+def test_the_mismatch_of_headers_that_are_not_signed_names_them(fake: FakeBatch) -> None:
+    response = get(fake, acs3(unsigned="host", X_Acs_More="x"))
+    assert response.get_json()["Message"] == MISMATCH + "these headers must be signed as well: host, x-acs-more"
 
 
 def test_a_signature_known_from_elsewhere() -> None:
@@ -294,6 +365,49 @@ def test_secrets_and_signatures_are_nowhere_to_be_read(
         assert SECRET not in text
         assert not [signature for signature in signatures if signature in text]
     assert {call.access_key_id for call in fake.calls} == {KEY}
+
+
+SECRET_HEADERS = {
+    "Authorization": "Basic hush",
+    "Proxy-Authorization": "Bearer hush",
+    "Cookie": "session=hush",
+    "X-Acs-Security-Token": "hush",
+    "x-acs-accesskey-secret": "hush",
+    "X-Auth-Token": "hush",
+    "X-Api-Key": "hush",
+    "X-Token": "hush",
+}
+
+
+@pytest.mark.parametrize("name", SECRET_HEADERS)
+def test_a_secret_in_a_header_is_redacted(name: str) -> None:
+    fake = FakeBatch()
+    headers = {name: SECRET_HEADERS[name], "X-Acs-Signature-Method": "HMAC-SHA1"}
+    assert code(Client(fake, use_cookies=False).get("/images", headers=headers)) == OK
+    scheme, blank, _ = SECRET_HEADERS[name].rpartition(" ")
+    assert fake.calls[0].headers[name] == f"{scheme}{blank}[redacted]"
+    assert fake.calls[0].headers["X-Acs-Signature-Method"] == "HMAC-SHA1"
+
+
+@pytest.mark.parametrize("value", ["hush", "hush hush", f"acs {KEY} hush", f"acs {KEY}:hush more", "acs3-hmac-x hush"])
+def test_an_authorization_of_any_form_is_redacted(value: str) -> None:
+    fake = FakeBatch()
+    get(fake, {"Authorization": value})
+    assert "hush" not in fake.calls[0].headers["Authorization"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Signature", "AccessKeySecret", "SecurityToken", "_aop_signature", "_aop_secret", "%53ignature", "access_token"],
+)
+def test_a_secret_in_the_query_is_redacted(name: str) -> None:
+    fake = FakeBatch()
+    shown = "IdempotentToken=t&AccessKeyId=k&SignatureNonce=n&Marker"
+    get(fake, {}, f"/images?{name}=hush&{shown}&Signature=")
+    call = fake.calls[0]
+    assert call.query == f"{name}=[redacted]&{shown}&Signature="
+    assert "hush" not in f"{call} {call.parameters}"
+    assert call.parameters["IdempotentToken"] == "t"
 
 
 _text = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=60)

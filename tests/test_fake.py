@@ -176,9 +176,9 @@ def test_its_repr_says_where_it_is() -> None:
 def test_everything_public_is_importable_and_listed() -> None:
     for name in fakebatch.__all__:
         assert getattr(fakebatch, name).__name__ == name
-    assert dir(fakebatch) == fakebatch.__all__
+    assert sorted(fakebatch.__all__) == fakebatch.__all__
     with pytest.raises(AttributeError, match=r"^module 'fakebatch' has no attribute 'FakeBach'$"):
-        fakebatch.FakeBach  # noqa: B018 - to look it up is the test
+        fakebatch.FakeBach  # type: ignore[attr-defined]  # noqa: B018 - to look it up is the test
 
 
 def test_a_secret_is_not_in_the_repr_of_its_account() -> None:
@@ -318,3 +318,70 @@ def test_sixteen_threads_at_once_leave_a_consistent_world(paging: FakeBatch) -> 
         sys.setswitchinterval(interval)
     assert list(paging.images) == before
     assert not [call for call in paging.calls if call.status >= 500]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"port": "8080"}, "port is a number from 0 (a free one) to 65535, not '8080'"),
+        ({"port": True}, "port is a number from 0 (a free one) to 65535, not True"),
+        ({"host": None}, "host is a text such as '127.0.0.1', not None"),
+        ({"clock": 5}, "clock is a function that returns a datetime, not 5"),
+        ({"on_call": "log"}, "on_call is a function that is called with each Call, not 'log'"),
+        ({"accounts": ["x"]}, "expected an Account, got 'x'"),
+        (
+            {"accounts": [Account("", "", -5)]},
+            "not a valid Account: Expected `str` of length >= 1 - at `$.AccessKeyId`",
+        ),
+    ],
+)
+def test_an_option_of_the_wrong_kind_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        FakeBatch(**options)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Image(Id="a"), "Image has no field 'Id'; did you mean 'id'?"),  # type: ignore[call-arg]  # the mistake
+        (lambda: Image(id="a", EcsImageID="m"), "Image has no field 'EcsImageID'; did you mean 'ecs_image_id'?"),  # type: ignore[call-arg]  # the mistake
+        (
+            lambda: Account(key="a"),  # type: ignore[call-arg]  # the mistake
+            "Account has no field 'key'; known are access_key_id, access_key_secret, owner_id",
+        ),
+    ],
+)
+def test_a_field_that_a_record_does_not_have_is_refused_with_the_one_that_was_meant(make: Any, message: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        make()
+    assert str(caught.value) == message
+
+
+def test_what_is_no_image_is_refused_with_what_it_is() -> None:
+    with pytest.raises(TypeError, match=r"^expected an Image, got 'x'$"):
+        FakeBatch().images.add("x")  # type: ignore[arg-type]  # the mistake that is tested
+
+
+def test_a_fake_that_is_not_started_has_no_url_for_hasattr() -> None:
+    fake = FakeBatch()
+    assert not hasattr(fake, "url")
+    with fake:
+        assert hasattr(fake, "url")
+
+
+def test_the_default_owner_can_be_told_from_the_same_number_given_on_purpose() -> None:
+    assert Image(id="a", type="System").owner_id == 0
+    assert Image(id="a").owner_id == 123456
+    with pytest.raises(ValueError, match=r"^a System image belongs to OwnerId 0, not 123456; leave OwnerId out$"):
+        Image(id="a", type="System", owner_id=123456)
+
+
+def test_a_value_that_a_test_has_changed_in_place_is_as_before_after_a_reset(tmp_path: Path) -> None:
+    path = tmp_path / "world.yaml"
+    path.write_text("images: [{Id: a}]\nexpect: {ids: [a]}")
+    fake = FakeBatch(path)
+    fake.expect["ids"].append("b")
+    assert fake.expect == {"ids": ["a", "b"]}
+    fake.reset()
+    assert fake.expect == {"ids": ["a"]}

@@ -32,7 +32,7 @@ def described(tmp_path: Path) -> Any:
         for other, content in others.items():
             (tmp_path / f"{other}.yaml").write_text(content, encoding="utf-8")
         (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-        return load(tmp_path / name)
+        return load(tmp_path / name)._replace(files=())
 
     return described
 
@@ -128,6 +128,12 @@ def test_includes_are_relative_to_the_file_and_read_first(tmp_path: Path) -> Non
     assert [image.id for image in world.records["images"]] == ["base", "middle"]
     assert [step.delay for step in world.script] == [1, 2]
     assert world.expect == 2
+
+
+def test_a_baseline_names_every_file_that_was_read_for_it(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("include: [b.yaml]")
+    (tmp_path / "b.yaml").write_text("")
+    assert load(tmp_path / "a.yaml").files == (tmp_path / "a.yaml", tmp_path / "b.yaml")
 
 
 def test_a_file_that_is_named_twice_counts_once(tmp_path: Path) -> None:

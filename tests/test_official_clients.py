@@ -16,6 +16,7 @@ from batchcompute.resources import ImageDescription
 from batchcompute.utils import constants
 from checkout import FIXTURES
 from darabonba.runtime import RuntimeOptions
+from node import javascript
 
 from fakebatch import Account, FakeBatch, Image
 
@@ -124,8 +125,41 @@ def through_tea(fake: FakeBatch, secret: str) -> Images:
     return through_requests(ask)
 
 
+def through_javascript(fake: FakeBatch, secret: str) -> Images:
+    """Through npm's `aliyun-sdk`: its operations take the parameters of path, query and body in one."""
+    endpoint = f"http://{fake.host}:{fake.port}"
+
+    def ask(operation: str, parameters: dict[str, Any]) -> Any:
+        asked = {"endpoint": endpoint, "key": KEY, "secret": secret, "operation": operation, "parameters": parameters}
+        answer = javascript().ask(asked)
+        if "code" in answer:
+            raise RefusedError(answer["status"], answer["code"], answer["message"])
+        return answer["data"]
+
+    def ids(marker: str, count: int) -> tuple[list[str], str]:
+        page = ask("listImages", {"Type": "Self", "Marker": marker, "MaxItemCount": count})
+        return [image["Id"] for image in page["Items"]], page["NextMarker"]
+
+    return Images(
+        ids,
+        lambda image_id: str(ask("getImage", {"ImageId": image_id})["Name"]),
+        lambda body: str(ask("createImage", {"Name": "it-wants-one", **body})["Id"]),
+        lambda image_id: ask("deleteImage", {"ImageId": image_id}),
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _javascript_ends() -> Iterator[None]:
+    yield
+    if javascript.cache_info().currsize:
+        javascript().close()
+        javascript.cache_clear()
+
+
 Through = Callable[[FakeBatch, str], Images]
-each_client = pytest.mark.parametrize("through", [through_the_sdk, through_aliyun_core, through_tea])
+each_client = pytest.mark.parametrize(
+    "through", [through_the_sdk, through_aliyun_core, through_tea, through_javascript]
+)
 
 
 @pytest.fixture(params=["open", "signed"])
@@ -151,6 +185,12 @@ def test_it_lists_every_image_in_pages(fake: FakeBatch, through: Through) -> Non
 @each_client
 def test_it_begins_at_a_marker_of_any_characters(fake: FakeBatch, through: Through) -> None:
     assert through(fake, SECRET).ids(STRANGE, 10) == ([STRANGE], "")
+
+
+@pytest.mark.parametrize("through", [through_tea, through_javascript])  # the SDK refuses what is not ASCII there
+def test_it_gets_an_image_of_any_characters(fake: FakeBatch, through: Through) -> None:
+    fake.images.add(Image(id="镜像 a&b=d~*", name="strange"))
+    assert through(fake, SECRET).name("镜像 a&b=d~*") == "strange"
 
 
 @each_client

@@ -1,5 +1,6 @@
 """The pytest plugin, in test suites of its own: the fixtures, the markers, the setting, and what reports show."""
 
+import inspect
 import os
 import re
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fakebatch import FakeBatch, FixtureError
+from fakebatch import FakeBatch, FixtureError, MakeFakeBatch
 
 RunPytest = Callable[..., pytest.RunResult]
 
@@ -404,9 +405,372 @@ def test_nothing_is_imported_until_a_fixture_is_used(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout
 
 
-def test_the_fixtures_of_this_very_process_work_as_well(
-    fakebatch: FakeBatch, make_fakebatch: Callable[..., FakeBatch]
-) -> None:
+def test_the_fixtures_of_this_very_process_work_as_well(fakebatch: FakeBatch, make_fakebatch: MakeFakeBatch) -> None:
     assert fakebatch.url != make_fakebatch().url
     with pytest.raises(FixtureError):
         make_fakebatch("nope.yaml")
+
+
+IN_ORDER = ("-p", "no:randomly")
+
+
+def test_strict_covers_every_fake_of_the_test_whichever_was_made_first(run: RunPytest) -> None:
+    source = """
+@pytest.mark.fakebatch(strict=True)
+def test_shared(make_fakebatch, fakebatch):
+    make_fakebatch()
+    fakebatch.on("ListImages").delay(0)
+
+@pytest.mark.fakebatch(strict=True)
+def test_made(fakebatch, make_fakebatch):
+    make_fakebatch("world.yaml")
+
+@pytest.mark.fakebatch(strict=True)
+def test_made_alone(make_fakebatch):
+    make_fakebatch().on("GetImage").delay(0)
+"""
+    result = run(source, *IN_ORDER, world=SCRIPTED)
+    result.assert_outcomes(failed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "on ListImages: *",
+            "world.yaml:4: on ListImages, calls 1: fail Throttling",
+            "world.yaml:5: on GetImage: delay 0.001 s",
+            "on GetImage: *",
+        ]
+    )
+
+
+def test_what_was_used_before_a_reset_in_the_middle_counts_for_strict(run: RunPytest) -> None:
+    source = """
+from werkzeug.test import Client
+
+@pytest.mark.fakebatch("world.yaml", strict=True)
+def test_used(fakebatch):
+    assert Client(fakebatch).get("/images").status_code == 400
+    fakebatch.reset()
+    assert len(fakebatch.unused_steps) == 2
+    Client(fakebatch).get("/images/a")
+
+@pytest.mark.fakebatch("world.yaml", strict=True)
+def test_used_by_the_test_before(fakebatch):
+    Client(fakebatch).get("/images/a")
+"""
+    result = run(source, *IN_ORDER, world=SCRIPTED)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["world.yaml:4: on ListImages, calls 1: fail Throttling"])
+    result.stdout.no_fnmatch_line("world.yaml:5: *")
+
+
+def test_a_test_that_stops_the_shared_fake_stops_it_for_itself(run: RunPytest) -> None:
+    source = """
+import urllib.request
+urls = set()
+
+@pytest.fixture(autouse=True)
+def url(fakebatch):
+    urls.add(fakebatch.url)
+
+def test_stop(fakebatch): fakebatch.stop()
+
+def test_served(fakebatch): urllib.request.urlopen(fakebatch.url + "/images").close()
+
+def test_end(fakebatch):
+    with fakebatch:
+        pass
+
+def test_last(fakebatch):
+    urllib.request.urlopen(fakebatch.url + "/images").close()
+    assert len(urls) == 1
+"""
+    run(source, *IN_ORDER).assert_outcomes(passed=4)
+
+
+def test_what_a_test_does_to_expect_is_its_own(run: RunPytest) -> None:
+    source = """
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.fakebatch("world.yaml")
+def test_expect(fakebatch, n):
+    assert fakebatch.expect == {"ids": ["a"]}
+    fakebatch.expect["ids"].append("b")
+    fakebatch.expect["more"] = 1
+    fakebatch.reset()
+    assert fakebatch.expect == {"ids": ["a"]}
+    fakebatch.expect.clear()
+"""
+    run(source, world="expect: {ids: [a]}").assert_outcomes(passed=2)
+
+
+def test_a_world_that_was_left_keeps_no_calls(run: RunPytest) -> None:
+    source = """
+import gc
+from werkzeug.test import Client
+from fakebatch import Call
+
+@pytest.mark.fakebatch("world.yaml")
+def test_first(fakebatch, make_fakebatch):
+    for fake in (fakebatch, make_fakebatch()):
+        Client(fake).post("/images", data="x" * 1000)
+
+def test_second(fakebatch):
+    # A call is not tracked by the collector; what holds calls is.
+    assert not [found for holder in gc.get_objects() for found in gc.get_referents(holder) if type(found) is Call]
+"""
+    run(source, *IN_ORDER, world=SCRIPTED).assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize("rewrite", ["world", "part"])
+def test_a_file_that_is_rewritten_between_two_tests_is_loaded_again(run: RunPytest, rewrite: str) -> None:
+    texts = {"world": "include: [part.yaml]\nimages: [{Id: w0}]", "part": "images: [{Id: p0}]"}
+    source = f"""
+import os
+from pathlib import Path
+
+@pytest.mark.parametrize("n", range(3))
+@pytest.mark.fakebatch("world.yaml")
+def test_images(fakebatch, n):
+    letter, path = "{rewrite[0]}", Path("{rewrite}.yaml")
+    assert f"{{letter}}{{n}}" in fakebatch.images
+    before = path.stat()
+    path.write_text(path.read_text().replace(f"{{letter}}{{n}}", f"{{letter}}{{n + 1}}"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # as within one tick of the clock
+"""
+    run(source, *IN_ORDER, **texts).assert_outcomes(passed=3)
+
+
+def test_a_file_that_is_gone_or_broken_between_two_tests_is_told(run: RunPytest) -> None:
+    source = """
+from pathlib import Path
+
+@pytest.mark.fakebatch("world.yaml")
+def test_good(fakebatch): Path("world.yaml").write_text("images: 5")
+
+@pytest.mark.fakebatch("world.yaml")
+def test_broken(fakebatch): pass
+
+def test_remove(): Path("world.yaml").unlink()
+
+@pytest.mark.fakebatch("world.yaml")
+def test_gone(fakebatch): pass
+"""
+    result = run(source, *IN_ORDER, world="")
+    result.assert_outcomes(passed=2, errors=2)
+    result.stdout.fnmatch_lines(["world.yaml:1:9: images: *", "world.yaml: there is no such file*"])
+
+
+BETWEEN = """
+import urllib.request
+import pytest
+
+seen = []
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    yield
+    fake = item.config.stash.get("fake", None)
+    if fake:
+        with urllib.request.urlopen(fake.url + "/images?Type=System") as response:
+            item.config.stash["answer"] = response.read()
+"""
+
+
+def test_what_arrives_between_tests_is_recorded_nowhere(run: RunPytest, pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(BETWEEN)
+    source = """
+import gc
+
+@pytest.mark.fakebatch("world.yaml")
+def test_first(fakebatch, pytestconfig):
+    pytestconfig.stash["fake"], pytestconfig.stash["world"] = fakebatch, fakebatch.world
+
+def test_second(fakebatch, pytestconfig):
+    assert b"img-ubuntu" in pytestconfig.stash["answer"]  # neither the world nor the script of the test before
+    assert len(pytestconfig.stash["world"].calls) == len(fakebatch.calls) == 0
+"""
+    world = "images: [{Id: b, Type: System}]\nscript: [{on: any, fail: Throttling}]"
+    run(source, *IN_ORDER, world=world).assert_outcomes(passed=2)
+
+
+def test_a_request_of_an_earlier_test_that_is_late_is_not_recorded(run: RunPytest) -> None:
+    source = """
+import socket
+
+late = []
+
+def test_first(fakebatch):
+    late.append(socket.create_connection((fakebatch.host, fakebatch.port)))
+    late[0].sendall(b"GET /images")
+
+def test_second(fakebatch):
+    late[0].sendall(b" HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+    while late[0].recv(65536): pass
+    late[0].close()
+    assert len(fakebatch.calls) == 0
+"""
+    run(source, *IN_ORDER).assert_outcomes(passed=2)
+
+
+CALLBACK = """
+from werkzeug.test import Client
+
+def picky(call):
+    raise RuntimeError(f"not {call.path}, please")
+
+def asked(make_fakebatch, *paths):
+    client = Client(make_fakebatch(on_call=picky))
+    for path in paths:
+        client.get(path)
+"""
+
+
+def test_what_a_callback_raises_fails_the_test(run: RunPytest) -> None:
+    source = f"""{CALLBACK}
+def test_one(make_fakebatch): asked(make_fakebatch, "/images")
+
+def test_two(make_fakebatch): asked(make_fakebatch, "/first", "/second")
+
+def test_beside_its_own_failure(make_fakebatch):
+    asked(make_fakebatch, "/third")
+    assert not "as it should be"
+
+def test_nothing(make_fakebatch): asked(make_fakebatch)
+"""
+    result = run(source, *IN_ORDER)
+    result.assert_outcomes(passed=1, failed=3)
+    result.stdout.fnmatch_lines(
+        [
+            ">*raise RuntimeError(f*",
+            "E * RuntimeError: not /images, please",
+            "*- fakebatch calls -*",
+            "*ExceptionGroup: several things went wrong*",
+            "*RuntimeError: not /first, please",
+            "*RuntimeError: not /second, please",
+            "E * assert not 'as it should be'",
+            "*- fakebatch failure -*",
+            "RuntimeError: not /third, please",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*pytest_plugin.py*")
+
+
+def test_what_goes_wrong_while_fixtures_are_torn_down_is_told_as_well(run: RunPytest) -> None:
+    source = f"""{CALLBACK}
+@pytest.fixture
+def late(make_fakebatch):
+    yield
+    asked(make_fakebatch, "/late")
+
+def test_late(late): pass
+
+def test_next(make_fakebatch): pass
+"""
+    result = run(source, *IN_ORDER)
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["E * RuntimeError: not /late, please", "*- fakebatch calls -*", "*GET /late*"])
+
+
+def test_a_step_without_an_effect_is_told(run: RunPytest) -> None:
+    result = run("def test_step(fakebatch): fakebatch.on('ListImages')")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["on ListImages: this step never got an effect*"])
+    result.stdout.no_fnmatch_line("*pytest_plugin.py*")
+    result.stdout.no_fnmatch_line("*hidden*")
+
+
+RERUN = """
+from werkzeug.test import Client
+runs = []
+
+@pytest.mark.fakebatch(strict=True)
+def test_flaky(fakebatch, make_fakebatch):
+    runs.append(1)
+    other = make_fakebatch()
+    Client(other).get(f"/images/run-{len(runs)}")
+    assert len(fakebatch.calls) == 0
+    Client(fakebatch).get(f"/images/run-{len(runs)}")
+    if len(runs) < LAST:
+        fakebatch.on("GetImage").delay(0)
+        assert False
+"""
+
+
+def test_a_rerun_begins_anew(run: RunPytest) -> None:
+    run(RERUN.replace("LAST", "3"), "-p", "rerunfailures", "--reruns=3").assert_outcomes(passed=1)
+    result = run(RERUN.replace("LAST", "9"), "-p", "rerunfailures", "--reruns=1")
+    result.assert_outcomes(failed=1)
+    assert str(result.stdout).count("- fakebatch calls -") == 2
+    result.stdout.no_fnmatch_line("*run-1 *")
+
+
+def test_what_failed_last_runs_alone_as_it_did(run: RunPytest) -> None:
+    source = RERUN.replace("LAST", "9") + "\ndef test_good(fakebatch): pass\n"
+    for arguments in ([], ["--lf"]):
+        result = run(source, *IN_ORDER, *arguments)
+        result.assert_outcomes(failed=1, passed=0 if arguments else 1)
+        assert str(result.stdout).count("- fakebatch calls -") == 2
+
+
+def test_a_failing_subtest_shows_the_calls_until_then(run: RunPytest) -> None:
+    pytest.importorskip("_pytest.subtests", reason="subtests came with pytest 9")
+    source = """
+from werkzeug.test import Client
+
+@pytest.mark.fakebatch(strict=True)
+def test_subtests(fakebatch, subtests):
+    for name in ("good", "bad"):
+        with subtests.test(name):
+            Client(fakebatch).get(f"/images/{name}")
+            assert name == "good"
+
+def test_next(fakebatch): assert len(fakebatch.calls) == 0
+"""
+    result = run(source, *IN_ORDER)
+    result.stdout.fnmatch_lines(["*- fakebatch calls -*", "*GET /images/good*", "*GET /images/bad*"])
+    assert result.parseoutcomes()["passed"] >= 1
+
+
+def test_a_fixture_that_is_none_is_refused(run: RunPytest) -> None:
+    result = run("@pytest.mark.fakebatch(['a.yaml'])\ndef test_bad(fakebatch): pass")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["expected the path of a fixture file or an *Image, got [[]'a.yaml'[]]"])
+
+
+def python(program: str) -> str:
+    """Run a program in a new process and return what it prints."""
+    return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+
+
+def test_a_tool_that_walks_modules_imports_nothing() -> None:
+    program = """
+import sys, fakebatch
+before = set(sys.modules)
+[getattr(fakebatch, name) for name in dir(fakebatch)]
+import fakebatch.pytest_plugin
+[getattr(module, name) for module in (fakebatch, fakebatch.pytest_plugin) for name in dir(module)]
+print({name for name in sys.modules if name.startswith("fakebatch")} == {"fakebatch", "fakebatch.pytest_plugin"})
+print(not {"werkzeug", "yaml", "msgspec", "ssl"} & (set(sys.modules) - before))
+"""
+    assert python(program).split() == ["True", "True"]
+
+
+def test_public_names_are_completed_where_a_person_types_and_can_be_imported_anywhere() -> None:
+    assert python(
+        "import sys; sys.ps1 = '>>> '; import fakebatch; print(set(fakebatch.__all__) <= set(dir(fakebatch)))"
+    )
+    assert python("from fakebatch import *; print(FakeBatch.__name__, MakeFakeBatch.__name__)").split() == [
+        "FakeBatch",
+        "MakeFakeBatch",
+    ]
+
+
+def test_a_name_that_is_not_there_is_refused_by_type_checkers_as_well() -> None:
+    with pytest.raises(ImportError, match="FakeBach"):
+        from fakebatch import FakeBach  # type: ignore[attr-defined]  # noqa: F401 - the mistake; mypy has to see it
+
+
+def test_make_fakebatch_takes_what_fakebatch_takes() -> None:
+    typed = inspect.signature(MakeFakeBatch.__call__).parameters
+    taken = inspect.signature(FakeBatch).parameters
+    assert {name: parameter.default for name, parameter in typed.items() if name != "self"} == {
+        name: parameter.default for name, parameter in taken.items()
+    }

@@ -249,6 +249,104 @@ def test_a_child_process_without_the_variable_is_not_redirected(fake: FakeBatch)
     assert "gaierror" in result.stderr
 
 
+INTERPRETERS = sorted(Path.home().glob(".pyenv/versions/*/bin/python")) or [Path(sys.executable)]
+
+
+@pytest.mark.parametrize("python", INTERPRETERS, ids=lambda path: path.parts[-3])
+def test_a_child_of_any_python_is_redirected_or_ends_and_says_why(
+    fake: FakeBatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, python: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("print('mine')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    program = f"""
+        from http.client import HTTPConnection, HTTPSConnection
+        for connect in (HTTPConnection, HTTPSConnection):
+            connection = connect("{NAME}")
+            connection.request("GET", "/images")
+            print(connection.getresponse().status)
+            connection.close()
+    """
+    asked = [str(python), "-c", "import sys; print('%d %d' % sys.version_info[:2])"]
+    version = tuple(map(int, subprocess.check_output(asked, env={}, text=True).split()))
+    command = [str(python), "-B", "-c", textwrap.dedent(program)]
+    result = subprocess.run(
+        command, env={**os.environ, **fake.environment()}, capture_output=True, text=True, timeout=60, check=False
+    )
+    if version >= (3, 8):
+        assert (result.stdout.split(), result.stderr) == (["mine", "200", "200"], "")
+    else:
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr == (
+            "fakebatch: this process can't be redirected to the fake, so it ends: "
+            f"it is Python {version[0]}.{version[1]}, and needs to be 3.8 or later\n"
+        )
+
+
+def test_a_child_that_can_not_be_redirected_ends_and_says_why(fake: FakeBatch) -> None:
+    environment = {**os.environ, **fake.environment(), "FAKEBATCH_REDIRECT": "nonsense"}
+    command = [sys.executable, "-c", "print('went on')"]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("fakebatch: this process can't be redirected to the fake, so it ends: ValueError: ")
+
+
+def test_a_redirect_follows_a_fake_that_is_restarted(fake: FakeBatch) -> None:
+    with fake.redirect():
+        for scheme in ("http", "https"):
+            assert with_requests(f"{scheme}://{NAME}/images") == 200
+        fake.stop()
+        for port in (80, 443):
+            with pytest.raises(ConnectionRefusedError, match=f"the fake has no port {port}: this fake is not started"):
+                socket.create_connection((NAME, port), FOREVER)
+        fake.start()
+        for scheme in ("http", "https"):
+            assert with_requests(f"{scheme}://{NAME}/images") == 200
+    assert len(fake.calls) == 4
+
+
+def test_a_redirect_elsewhere_is_refused_also_while_the_first_fake_is_stopped(fake: FakeBatch) -> None:
+    with FakeBatch() as other, fake.redirect():
+        fake.stop()
+        with pytest.raises(RuntimeError, match="lead to another fake"), other.redirect():
+            pass
+        fake.start()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no os.fork on this system")
+def test_a_forked_child_does_not_wait_for_a_thread_that_it_does_not_have() -> None:
+    program = """
+        import contextlib, os, signal, threading
+        from fakebatch.redirect.hosts import Redirect, Target
+
+        held, go_on = threading.Event(), threading.Event()
+
+        def ca_bundle():
+            held.set()
+            go_on.wait()
+            raise OSError
+
+        def ask():
+            with contextlib.suppress(OSError):
+                redirect.context()
+
+        redirect = Redirect(Target("127.0.0.1", lambda: 1, lambda: 2, ca_bundle))
+        with redirect:
+            threading.Thread(target=ask).start()
+            held.wait()
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)  # or it would wait for ever
+                with redirect:
+                    os._exit(0)
+            print(os.waitpid(child, 0)[1])
+            go_on.set()
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert result.stdout == "0\n"
+
+
 def test_everything_is_restored_whatever_happened_inside(fake: FakeBatch) -> None:
     def patched() -> list[object]:
         names = [(socket, "getaddrinfo"), (socket, "gethostbyname"), (socket, "gethostbyname_ex")]
@@ -410,6 +508,41 @@ def test_where_tls_is_unused_nothing_of_it_is_imported() -> None:
         assert "trustme" not in sys.modules and "cryptography" not in sys.modules
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True)
+
+
+@pytest.mark.parametrize("when", ["before the import", "before the redirect", "inside of it"])
+def test_https_works_where_truststore_has_put_its_own_class_of_contexts(when: str) -> None:
+    program = f"""
+        import asyncio, ssl, sys, urllib.request
+        import truststore
+
+        if sys.argv[1] == "before the import":
+            truststore.inject_into_ssl()
+        import httpx, requests
+        from fakebatch import FakeBatch
+
+        url = "https://{NAME}/images"
+
+        async def get():
+            async with httpx.AsyncClient() as client:
+                return (await client.get(url)).status_code
+
+        if sys.argv[1] == "before the redirect":
+            truststore.inject_into_ssl()
+        with FakeBatch() as fake, fake.redirect():
+            truststore.inject_into_ssl()
+            print(urllib.request.urlopen(url).status, requests.get(url).status_code, asyncio.run(get()))
+            context = ssl.create_default_context()
+            assert type(context).__module__.startswith("truststore")
+            try:
+                with fake.redirect(), __import__("socket").create_connection(("{NAME}", 443)) as connection:
+                    context.wrap_socket(connection, server_hostname="localhost")
+            except ssl.SSLCertVerificationError:
+                print("verified")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), when]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.stdout == "200 200 200\nverified\n", result.stderr
 
 
 def test_without_the_extra_port_443_says_what_to_install() -> None:

@@ -54,7 +54,8 @@ class Files(Generic[Content]):
         self.problems: list[Problem] = []
         self._begin = begin
         self._finish = finish
-        self._seen: set[Path] = set()
+        self.seen: dict[Path, None] = {}
+        """The files that were read, or tried, in that order."""
         self._open: list[Path] = []
 
     def read(self, path: Path, included: Place | None = None) -> None:
@@ -84,9 +85,9 @@ class Files(Generic[Content]):
             raise _UnreadableError(f"the files include each other: {' -> '.join(map(_shown, cycle))}")
         if len(self._open) >= DEEPEST:
             raise _UnreadableError(f"files include each other more than {DEEPEST} deep")
-        if resolved in self._seen:
+        if resolved in self.seen:
             return None
-        self._seen.add(resolved)
+        self.seen[resolved] = None
         text = _read_text(path)
         try:
             return Document(_shown(path), text, is_json=path.suffix.lower() == ".json")

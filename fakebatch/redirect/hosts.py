@@ -5,7 +5,11 @@ It knows addresses and names, and nothing of what is served there.
 
 A name of the service resolves to an address that is no machine's, and a connection to that address goes to the fake's
 port. Both are needed: some clients take only the address out of a lookup and put their own port behind it.
+
+Written for every Python from 3.8 on, which is what child processes may be.
 """
+
+from __future__ import annotations
 
 import errno
 import os
@@ -13,9 +17,12 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Callable
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
 
 SERVICE_NAME = re.compile(r"batchcompute(-vpc)?\.[a-z0-9-]+\.aliyuncs\.com\.?", re.IGNORECASE)
 """The names of the service in all regions, public and inside of a VPC. [sdk]"""
@@ -28,21 +35,28 @@ _ADDRESSES = {socket.AF_INET: "127.97.108.105", socket.AF_INET6: "::1:6c:6979"}
 """What the names resolve to inside of a redirect: addresses of no machine; connections to them are led elsewhere."""
 
 
+SSLContext: type[ssl.SSLContext] = next(
+    kind for kind in reversed(ssl.SSLContext.__mro__) if kind.__name__ == "SSLContext"
+)
+"""The standard library's own, also where somebody has put a subclass in its place, as `truststore` does: that one keeps
+a context of this class inside, with which it connects."""
+
+
 class Target(NamedTuple):
-    """Where a redirect leads."""
+    """Where a redirect leads. Ports are asked for at each connection: a fake that was restarted may have others."""
 
     host: str
-    port: int
+    port: Callable[[], int]
+    """Returns the port that speaks no TLS. Raises an exception that says why if there is none."""
     tls_port: Callable[[], int]
-    """Returns the port that speaks TLS, started when first needed. Raises an exception that says why if there is none.
-    """
+    """The same with TLS, started when first needed."""
     ca_bundle: Callable[[], str]
     """Returns the path of the certificates that vouch for that port."""
 
 
 def is_service(host: object) -> bool:
     """Tell whether a host, as text or bytes, is one of the service's names."""
-    if isinstance(host, bytes | bytearray):
+    if isinstance(host, (bytes, bytearray)):
         host = host.decode("ascii", "replace")
     return isinstance(host, str) and SERVICE_NAME.fullmatch(host) is not None
 
@@ -64,10 +78,9 @@ class Redirect:
         with _lock:
             if _active is None:
                 _active = self
-                _undo.extend(_patch(self, *patch) for patch in _PATCHES)
+                _undo.extend(_patch(self, *patch) for patch in _patches())
             elif _active.target != self.target:
-                there = f"{_active.target.host}:{_active.target.port}"
-                raise RuntimeError(f"the service's names lead to another fake, at {there}; leave that redirect first")
+                raise RuntimeError(f"the service's names lead to {_active}; leave that redirect first")
             _depth += 1
         return self
 
@@ -82,15 +95,19 @@ class Redirect:
                 while _undo:
                     _undo.pop()()
 
+    def __str__(self) -> str:
+        try:
+            return f"another fake, at {self.target.host}:{self.target.port()}"
+        except Exception as error:
+            return f"another fake, of which there is to say: {error}"
+
     def address_of(self, port: object) -> tuple[str, int]:
         """Return where a connection to a port of the service goes. Raises ConnectionRefusedError if it goes nowhere."""
-        if port == PLAIN_PORT:
-            return self.target.host, self.target.port
-        if port != TLS_PORT:
+        if port not in (PLAIN_PORT, TLS_PORT):
             reason = f"the fake has no port {port}; the service is redirected on ports {PLAIN_PORT} and {TLS_PORT} only"
             raise ConnectionRefusedError(errno.ECONNREFUSED, reason)
         try:
-            return self.target.host, self.target.tls_port()
+            return self.target.host, self.target.port() if port == PLAIN_PORT else self.target.tls_port()
         except Exception as error:
             raise ConnectionRefusedError(errno.ECONNREFUSED, f"the fake has no port {port}: {error}") from None
 
@@ -98,11 +115,23 @@ class Redirect:
         """Return the context of a client that trusts the fake's certificates and no others."""
         with _lock:
             if self._context is None:
-                self._context = ssl.create_default_context(cafile=self.target.ca_bundle())
+                context = SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies certificates and names
+                context.load_verify_locations(self.target.ca_bundle())
+                self._context = context
         return self._context
 
 
 _lock = threading.RLock()
+
+
+def _renew_lock() -> None:
+    """Let a forked child have a lock of its own: who held this one may not be there."""
+    global _lock
+    _lock = threading.RLock()
+
+
+getattr(os, "register_at_fork", lambda **_: None)(after_in_child=_renew_lock)  # Windows has no forks
+
 _active: Redirect | None = None
 _depth = 0
 _undo: list[Callable[[], None]] = []
@@ -184,7 +213,8 @@ def _wrap_socket(
 ) -> Any:
     trusting = _trusting(redirect, context, server_hostname)
     options = (server_side, do_handshake_on_connect, suppress_ragged_eofs, server_hostname, session)
-    return original(trusting, sock, *options)
+    # What was original to a client's own class of contexts may not know what to do with ours.
+    return original(context, sock, *options) if trusting is context else trusting.wrap_socket(sock, *options)
 
 
 def _wrap_bio(
@@ -198,18 +228,24 @@ def _wrap_bio(
     session: Any = None,
 ) -> Any:
     trusting = _trusting(redirect, context, server_hostname)
-    return original(trusting, incoming, outgoing, server_side, server_hostname, session)
+    options = (server_side, server_hostname, session)
+    if trusting is context:
+        return original(context, incoming, outgoing, *options)
+    return trusting.wrap_bio(incoming, outgoing, *options)
 
 
-_PATCHES = (
-    (socket, "getaddrinfo", _getaddrinfo),
-    (socket, "gethostbyname", _gethostbyname),
-    (socket, "gethostbyname_ex", _gethostbyname_ex),
-    (socket.socket, "connect", _connect),
-    (socket.socket, "connect_ex", _connect_ex),
-    (ssl.SSLContext, "wrap_socket", _wrap_socket),
-    (ssl.SSLContext, "wrap_bio", _wrap_bio),
-)
+def _patches() -> list[tuple[Any, str, Callable[..., Any]]]:
+    """Return what is replaced, and by what."""
+    patches: list[tuple[Any, str, Callable[..., Any]]] = [
+        (socket, "getaddrinfo", _getaddrinfo),
+        (socket, "gethostbyname", _gethostbyname),
+        (socket, "gethostbyname_ex", _gethostbyname_ex),
+        (socket.socket, "connect", _connect),
+        (socket.socket, "connect_ex", _connect_ex),
+    ]
+    for kind in {SSLContext, ssl.SSLContext}:
+        patches += [(kind, "wrap_socket", _wrap_socket), (kind, "wrap_bio", _wrap_bio)]
+    return patches
 
 
 ENVIRONMENT_VARIABLE = "FAKEBATCH_REDIRECT"
@@ -231,4 +267,4 @@ def redirect_from_environment() -> None:
             raise RuntimeError(EXTRA_IS_MISSING)
         return int(tls_port)
 
-    Redirect(Target(host, int(port), known_tls_port, lambda: ca_bundle)).__enter__()
+    Redirect(Target(host, lambda: int(port), known_tls_port, lambda: ca_bundle)).__enter__()

@@ -35,6 +35,8 @@ class Baseline(NamedTuple):
     script: Sequence[Step] = ()
     expect: Any = None
     """Free data for the test."""
+    files: tuple[Path, ...] = ()
+    """Every file that was read for it."""
 
 
 def load(*paths: str | os.PathLike[str]) -> Baseline:
@@ -142,7 +144,8 @@ class _Loading:
             self._report_orphans(resource)
         if self.problems:
             raise FixtureError(self.problems)
-        return Baseline(records, tuple(account for _, account in self._accounts), tuple(self._script), self._expect)
+        accounts = tuple(account for _, account in self._accounts)
+        return Baseline(records, accounts, tuple(self._script), self._expect, tuple(self.files.seen))
 
     def _in_order(self, resource: Resource[Any]) -> tuple[msgspec.Struct, ...]:
         records = [record for made in self._made[resource.name] for record in made.records]

@@ -6,15 +6,17 @@ Knows nothing of HTTP or of files.
 import threading
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from random import Random
 from typing import Any, TypeVar, cast
 
 from ..errors import ApiError
+from ..forks import in_child
 from ..state.calls import Call, Calls
 from ..state.clock import Clock, in_utc, utc_now
 from ..state.collection import Collection
+from ..state.nonces import Nonces
 from ..state.tokens import MismatchError, Tokens
 from .accounts import Account
 from .baseline import Baseline
@@ -76,6 +78,7 @@ class World:
         self.lock = threading.RLock()
         self._baseline = baseline
         self._clock = clock
+        in_child(self, World._renew_lock)
         self.accounts = {account.access_key_id: account for account in baseline.accounts}
         self.collections = {resource.name: self._collection(resource) for resource in RESOURCES}
         self.script: list[ScriptedStep] = []
@@ -83,12 +86,20 @@ class World:
         self._unfinished: list[StepBuilder] = []
         self.calls = Calls(check_operation)
         self.tokens = Tokens()
-        self.nonces: dict[tuple[str, str], datetime] = {}
-        """When which nonce of which access key was used."""
+        self.nonces = Nonces()
+        """Which nonces of which access key were used."""
+        self.tests = 0
+        """Counts the tests that have begun with it: what arrived in an earlier one is not a later one's."""
         self.epoch = 0
         """Counts the resets: what an earlier epoch began must leave no trace in a later one."""
-        self._failures: list[Exception] = []
+        self._failures: list[BaseException] = []
         self.begin()
+
+    def _renew_lock(self) -> None:
+        """Take a lock of its own for a forked child: another thread may have held that of the parent."""
+        self.lock = threading.RLock()
+        for collection in self.collections.values():
+            collection.lock = self.lock
 
     def _collection(self, resource: Resource[Record]) -> Collection[Record]:
         def partition(record: Record) -> int | None:
@@ -108,6 +119,7 @@ class World:
     def begin(self) -> None:
         """Return to the baseline, and forget what came before: a new test begins."""
         with self.lock:
+            self.tests += 1
             self.script = [ScriptedStep(step) for step in self._baseline.script]
             self._every_step = list(self.script)
             self._unfinished.clear()
@@ -200,6 +212,16 @@ class World:
             self._check_epoch(epoch)
             return operation.function(_View(self, operation, caller), parameters)
 
+    def use_nonce(self, nonce: tuple[str, str], now: datetime, window: timedelta, epoch: int) -> None:
+        """Use up a nonce of an access key, for so long.
+
+        Raises ApiError if it was used before, and StaleError after a reset.
+        """
+        with self.lock:
+            self._check_epoch(epoch)
+            if not self.nonces.use(nonce, now, window):
+                raise ApiError("SignatureNonceUsed")
+
     def record(self, call: Call, epoch: int) -> None:
         """Record a call. Raises StaleError if the world was reset since it began."""
         with self.lock:
@@ -220,12 +242,12 @@ class World:
         """The steps that have not acted since the world was begun, in none of its epochs."""
         return [step.step for step in self._every_step if not step.ever_used]
 
-    def tell(self, error: Exception) -> None:
+    def tell(self, error: BaseException) -> None:
         """Keep what a callback of the user's, or the fake itself, raised, for the test to be told of it."""
         if len(self._failures) < MOST_FAILURES:
             self._failures.append(error)
 
-    def take_failures(self) -> list[Exception]:
+    def take_failures(self) -> list[BaseException]:
         """Return what went wrong unseen since this was last asked: what callbacks raised, steps without effect."""
         with self.lock:
             unfinished = [builder.step.trigger for builder in self._unfinished if not builder.attempted]

@@ -47,7 +47,7 @@ class Collection(Generic[Record]):
         self._key = key
         self._partition = partition
         self._check = check
-        self._lock = lock
+        self.lock = lock
         self._records: dict[str, Record] = {}
         # One sorted list for each set of records that is paged: in it, a page is a binary search and a slice.
         self._partitions: dict[Hashable, list[Record]] = {}
@@ -59,13 +59,13 @@ class Collection(Generic[Record]):
 
     def page(self, partition: Hashable, marker: str, count: int) -> tuple[list[Record], str]:
         """Return a page of a partition, as `page` does."""
-        with self._lock:
+        with self.lock:
             return page(self._partitions.get(partition, []), self._key, marker, count)
 
     def add(self, record: Record) -> None:
         """Add a record. Raises ValueError if its key is there already, and TypeError for what is no valid record."""
         self._check(record)
-        with self._lock:
+        with self.lock:
             if self._key(record) in self._records:
                 raise ValueError(f"there is {a(self._noun)} {self._key(record)!r} already; remove it first")
             self._set(self._key(record), record)
@@ -73,18 +73,18 @@ class Collection(Generic[Record]):
     def put(self, record: Record) -> None:
         """Add a record, in the place of the one with its key if there is one. Raises TypeError as `add` does."""
         self._check(record)
-        with self._lock:
+        with self.lock:
             self._set(self._key(record), record)
 
     def remove(self, key: str) -> None:
         """Remove a record. Raises KeyError if there is none of this key."""
-        with self._lock:
+        with self.lock:
             self[key]  # raises, with the nearest key
             self._set(key, None)
 
     def discard(self, key: str) -> None:
         """Remove a record if it is there."""
-        with self._lock:
+        with self.lock:
             if key in self._records:
                 self._set(key, None)
 
@@ -105,7 +105,7 @@ class Collection(Generic[Record]):
 
     def reset(self) -> None:
         """Return to the baseline."""
-        with self._lock:
+        with self.lock:
             before, self._before = self._before, {}
             for key, record in before.items():
                 self._set(key, record)
@@ -125,7 +125,7 @@ class Collection(Generic[Record]):
         return len(self._records)
 
     def __iter__(self) -> Iterator[Record]:
-        with self._lock:
+        with self.lock:
             partitions = [partition.copy() for partition in self._partitions.values()]
         return iter(partitions[0]) if len(partitions) == 1 else merge(*partitions, key=self._key)
 

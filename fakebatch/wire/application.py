@@ -18,6 +18,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
 from ..errors import ApiError
+from ..service.accounts import Account
 from ..service.operation import Operation, Page, Parameters
 from ..service.registry import match
 from ..service.script import Step, encode_body
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 API_VERSION = "2015-11-11"
 
-_HEADER_PREFIXES = ("HTTP_", "CONTENT_")
-"""How WSGI's names of headers begin."""
 _PIECES = 20
 """In how many pieces a body trickles, where the server does not spread it."""
 
@@ -47,6 +46,10 @@ class App:
     def __init__(self, world: World, on_call: Callable[[Call], object] | None = None) -> None:
         self.world = world
         self._on_call = on_call
+
+    def arrival(self) -> tuple[World, int]:
+        """Return which world a connection that is accepted now is for, and in which of its tests."""
+        return self.world, self.world.tests
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Body:
         """Answer one request, as WSGI has it. A scripted drop of the connection is raised as a ConnectionError."""
@@ -92,6 +95,9 @@ class _Exchange:
 
     def begin(self) -> Body:
         """Read the request, and find what the script has for it."""
+        now = (self.world, self.world.tests)
+        if self.environ.get("fakebatch.arrival", now) != now:
+            return self._leave()
         try:
             query = parse_query(self.query)
             self.parameters = Parameters({}, query, {})
@@ -105,7 +111,7 @@ class _Exchange:
             self._refuse(error)
             return self.conclude()
         if self.world.script:
-            account, _ = signatures.redact(self.environ.get("HTTP_AUTHORIZATION", ""))
+            account = signatures.access_key_id(self.environ.get("HTTP_AUTHORIZATION", ""))
             host = host_name(self.environ.get("HTTP_HOST", ""))
             self.steps = self.world.apply_script(self.operation.name, self.parameters, account, host)
             self.outcome = next((step for step in self.steps if step.outcome), None)
@@ -139,7 +145,7 @@ class _Exchange:
         if self.environ.get("HTTP_X_ACS_VERSION", API_VERSION).strip() != API_VERSION:
             raise ApiError("InvalidVersion.NotFound")
         world = self.world
-        caller = signatures.authenticate(world, self._signed_request()) if world.accounts else None
+        caller = self._caller() if world.accounts else None
         if self.body_problem:
             raise self.body_problem
         assert self.operation  # noqa: S101 - begin() found it
@@ -254,7 +260,7 @@ class _Exchange:
         return result
 
     def _leave(self) -> Body:
-        """End a request that a reset has overtaken: no trace of it may be left."""
+        """End a request that a reset, or the next test, has overtaken: no trace of it may be left."""
         raise ConnectionAbortedError("the fake was reset before the answer")
 
     def _read_body(self) -> Mapping[str, Any]:
@@ -286,6 +292,13 @@ class _Exchange:
         except (HTTPException, OSError):
             raise _incomplete() from None
 
+    def _caller(self) -> Account:
+        now = self.world.now()
+        account, nonce = signatures.authenticate(self.world.accounts, now, self._signed_request())
+        if nonce is not None:
+            self.world.use_nonce((account.access_key_id, nonce), now, signatures.NONCE_WINDOW, self.epoch)
+        return account
+
     def _signed_request(self) -> signatures.Request:
         """Return the request as it was on the wire; not every WSGI server tells how the path was."""
         path = self.environ.get("REQUEST_URI", "").partition("?")[0]
@@ -295,26 +308,20 @@ class _Exchange:
 
     def _call(self) -> Call:
         """Return the record of this exchange."""
-        headers = {name: value for name, value in self.environ.items() if name.startswith(_HEADER_PREFIXES)}
-        key_id = ""
-        if "HTTP_AUTHORIZATION" in headers:
-            key_id, headers["HTTP_AUTHORIZATION"] = signatures.redact(headers["HTTP_AUTHORIZATION"])
-        if "HTTP_X_ACS_SECURITY_TOKEN" in headers:
-            headers["HTTP_X_ACS_SECURITY_TOKEN"] = "[redacted]"  # noqa: S105 - this is the lack of one
         return Call(
             operation=self.operation and self.operation.name,
             method=self.method,
             path=self.path,
-            query=self.query,
+            query=signatures.redact_query(self.query),
             path_parameters=tuple(self.parameters.path.items()),
-            environ=tuple(headers.items()),
+            environ=tuple(signatures.redact_headers(self.environ).items()),
             body=self.data,
             body_let_go=0,
             status=0 if self.outcome and self.outcome.drop in ("before", "silently") else self.status,
             code=self.code,
             items=self.items,
             request_id=self.request_id,
-            access_key_id=key_id,
+            access_key_id=signatures.access_key_id(self.environ.get("HTTP_AUTHORIZATION", "")),
             step=" | ".join(map(str, self.steps)) if self.steps else "",
             start=self.start,
             duration=perf_counter() - self.timer,

@@ -1,278 +1,375 @@
-"""Sockets and threads: serves a WSGI application on a local port. The only module that knows either.
+"""Moves bytes between sockets and a WSGI application, in one thread, and keeps the time. Knows nothing of BatchCompute.
 
-The request handler is werkzeug's. What is our own is how connections reach it, and how a response leaves:
+What becomes of the bytes of a connection is `connection`'s to know. What is here is who is waited for, and by whom:
 
-- Threads are reused, and take connections by themselves: all that are idle wait in `accept`. To start a thread for each
-  connection, as werkzeug does, or to hand connections from one thread to others costs more than to answer them.
-- A response is sent at once, in one piece. What a client might still send is waited for only when its answer is out.
-- Nobody waits for a client: threads are daemons, and `stop()` closes what they hold.
+- Nobody waits for a client: a connection whose bytes are not there yet is left to the selector, and a request is most
+  often there when its connection is.
+- An application that is to answer later gives a function with which to go on. What may take long runs in one second
+  thread, the worker.
+- `stop()` closes everything at once. A forked child closes its copies, and leaves the parent's selector alone.
 """
 
 import contextlib
 import errno
-import os
-import socket
-import ssl
-import struct
+import itertools
 import sys
 import threading
-import traceback
+from collections import deque
 from collections.abc import Callable
-from functools import lru_cache
-from http import HTTPStatus
-from http.client import HTTPMessage
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_to_bytes
+from heapq import heappop, heappush
+from queue import SimpleQueue
+from selectors import EVENT_READ, DefaultSelector
+from socket import (
+    AF_INET,
+    AF_INET6,
+    IPPROTO_IPV6,
+    IPV6_V6ONLY,
+    SO_ACCEPTCONN,
+    SO_REUSEADDR,
+    SOCK_STREAM,
+    SOL_SOCKET,
+    SocketType,
+    gaierror,
+)
+from ssl import SSLContext
+from typing import TYPE_CHECKING
 
-from werkzeug.serving import WSGIRequestHandler
+from ..errors import ServerError
+from ..forks import in_child
+from .connection import Aside, Connection, Later, Raw, Tls, now
 
-from ..errors import ApiError, ServerError
-from .responses import error_body, refuse
+if sys.platform == "win32":
+    from socket import socketpair
+else:  # below socket.socketpair: that makes sockets of the class that a test's guard may have replaced
+    from _socket import socketpair
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
-IDLE_SECONDS = 30.0
-"""How long a connection may stay silent before it is dropped."""
-_LINGER_SECONDS = 1.0
-_LINGER_BYTES = 16 * 1024 * 1024
-"""How long, and for how much more, a client is listened to that may still be sending when its answer is out: closing at
-once would make its system throw the answer away."""
-_MOST_IDLE_THREADS = 16
+PAUSE_SECONDS = 0.05
+"""How long nothing is accepted after that failed, as when all file descriptors are in use."""
+
+_BACKLOG = 4096
+_AT_ONCE = 32
+"""How many connections are accepted before others get their turn."""
+_STOP_SECONDS = 5.0
+"""How long `stop()` waits for the application, should it be in the middle of a request."""
+_LONGEST_WAIT = 3600.0
+"""How long a selector is asked to wait: not all of them take any number."""
+_CLOSED_ERRORS = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
+_PASSING_ERRORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+Refuse = Callable[[int], tuple[list[tuple[str, str]], bytes]]
 
 
 class Server:
-    """Serves `app` on `host` and `port` (0: a free one), with TLS if there is an `ssl_context`, until `stop()`.
+    """Serves `app` on the addresses that `listen` adds, until `stop()`.
 
-    Raises ServerError if it can't listen there.
+    `refuse` returns headers and body of the answer with a status to what is no HTTP, and (500) to what the application
+    failed at. `report` is told of what the application, or work put aside, raised. Of a body, `most_body_bytes` and one
+    more are kept. `arrive` is called when a connection is accepted; what it returns is `environ["fakebatch.arrival"]`.
     """
-
-    # What werkzeug's handler asks of its server.
-    multithread = True
-    multiprocess = False
 
     def __init__(
-        self, app: "WSGIApplication", host: str = "127.0.0.1", port: int = 0, ssl_context: ssl.SSLContext | None = None
+        self,
+        app: "WSGIApplication",
+        refuse: Refuse,
+        report: Callable[[BaseException], object],
+        most_body_bytes: int,
+        arrive: Callable[[], object] = lambda: None,
     ) -> None:
-        self.app = app
-        self.ssl_context = ssl_context
-        self._listener = _listen(host, port)
-        self.server_address = self._listener.getsockname()
-        self.host = host
-        self.port: int = self.server_address[1]
-        self._stopping = False
-        self._lock = threading.Lock()
-        self._idle = 0
-        self._open: set[socket.socket] = set()
-        self._start_thread()
+        self.app, self.refuse, self.most_body_bytes, self.arrive = app, refuse, most_body_bytes, arrive
+        self.ended = ""
+        """Why it ended without a stop(), if it did."""
+        self.is_inherited = False
+        """Whether it runs in the process of which this one is a fork."""
+        self.connections: set[Connection] = set()
+        self.idle: dict[Connection, float] = {}
+        self.lingering: dict[Connection, float] = {}
+        """The connections that wait for their clients, and until when; those that wait the longest come first."""
+        self._report = report
+        self._listeners: list[_Listener] = []
+        self._timers: list[tuple[float, int, Callable[[], object]]] = []
+        self._numbers = itertools.count()
+        self._handed_over: deque[Callable[[], object]] = deque()
+        self._work: SimpleQueue[Callable[[], object] | None] | None = None
+        self._thread: threading.Thread | None = None
+        self.is_stopping = self.is_closed = False
+        """Whether it is to end, and whether it has: the second at the end of what it does when the first was said."""
+        self._lock = threading.RLock()  # held while the pair is used or closed: its number might be another file's
+        self.selector = DefaultSelector()
+        self._awake, self._wake = socketpair()
+        for end in (self._awake, self._wake):
+            end.setblocking(False)
+        self.selector.register(self._awake.fileno(), EVENT_READ, self)
+        in_child(self, Server._leave_to_parent)
+
+    def listen(self, host: str, port: int = 0, choose: Callable[[bytes], SSLContext] | None = None) -> int:
+        """Listen on one more address, with TLS if `choose` returns a context for what a client sends first.
+
+        Returns the port: `port` 0 picks a free one. Raises ServerError if it can't listen there, and as `check` does.
+        """
+        self.check()
+        if self.is_inherited:
+            raise ServerError("this fake runs in the process that this one was forked from; call start() to serve here")
+        listener = _Listener(self, _listening_socket(host, port), choose)
+        self._listeners.append(listener)
+        self.run_soon(listener.resume)
+        if self._thread is None:
+            name = f"fakebatch:{listener.port}"
+            self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+            try:
+                self._thread.start()
+            except RuntimeError as error:
+                self._thread = None
+                self.stop()
+                raise ServerError(f"can't serve port {listener.port} of {host}: {error}") from None
+        return listener.port
+
+    def check(self) -> None:
+        """Raise ServerError if it ended by itself, or if something else has closed what it listens on."""
+        if not self.ended and not self.is_stopping and not all(listener.is_open() for listener in self._listeners):
+            self.ended = "something else has closed the socket that it listened on"
+            self.stop()
+        if self.ended:
+            raise ServerError(f"this fake has ended: {self.ended}; call start() to serve again")
 
     def stop(self) -> None:
-        """Stop listening and drop all connections. Returns at once, whatever clients do; the port is free then."""
-        with self._lock:
-            self._stopping = True
-            connections = list(self._open)
-        # Wakes the threads in accept: on Linux the first of the two does, elsewhere the second.
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for connection in connections:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        """Drop all connections, and what was put off. Returns at once, whatever clients do; the ports are free then."""
+        self.is_stopping = True
+        if threading.current_thread() is self._thread or self._thread is None:
+            self._close()
+            return
+        self._notify()
+        self._thread.join(_STOP_SECONDS)
+        if not self.is_inherited:
+            for listener in self._listeners:
+                listener.close()
 
-    def _start_thread(self) -> None:
-        with self._lock:
-            self._idle += 1
-        threading.Thread(target=self._work, name=f"fakebatch:{self.port}", daemon=True).start()
+    def run_soon(self, function: Callable[[], object]) -> None:
+        """Have a function run in the server's thread; from any thread. After a stop, nothing happens."""
+        self._handed_over.append(function)
+        self._notify()
 
-    def _work(self) -> None:
-        """Accept and answer, again and again. There is always another thread in accept while this one answers."""
-        while True:
-            accepted = self._accept()
-            if accepted is None:
+    def run_at(self, seconds: float, function: Callable[[], object]) -> None:
+        """Have a function run in the server's thread, so many seconds from now."""
+        heappush(self._timers, (now() + seconds, next(self._numbers), function))
+
+    def run_aside(self, work: Callable[[], object], then: Callable[[], object]) -> None:
+        """Have the worker run `work`, and the server's thread `then`."""
+
+        def run() -> None:
+            if self.is_stopping:
                 return
-            connection, address = accepted
-            with self._lock:
-                if self._stopping:  # stop() knows nothing of this connection
-                    connection.close()
-                    return
-                self._idle -= 1
-                alone = self._idle == 0
-                self._open.add(connection)
-            if alone:
-                self._start_thread()
-            self._answer(connection, address)
-            with self._lock:
-                self._open.discard(connection)
-                surplus = self._stopping or self._idle >= _MOST_IDLE_THREADS
-                self._idle += not surplus
-            connection.close()
-            if surplus:
-                return
-
-    def _accept(self) -> tuple[socket.socket, Any] | None:
-        """Wait for a connection. Returns None when the server stops."""
-        while not self._stopping:
             try:
-                connection, address = self._listener.accept()
-            except OSError:
-                continue  # the client has gone already, or file descriptors are short: that passes; or the server stops
-            connection.settimeout(IDLE_SECONDS)
-            if self.ssl_context:
-                connection = self.ssl_context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-            return connection, address
-        return None
+                work()
+            except BaseException as error:
+                self.report(error)
+            self.run_soon(then)
 
-    def _answer(self, connection: socket.socket, address: Any) -> None:
-        """Answer one request. Whatever is wrong with a connection ends it and nothing else."""
+        if self._work is None:
+            self._work = SimpleQueue()
+            thread = threading.Thread(
+                target=_work_through, args=(self._work,), name=f"{threading.current_thread().name}:worker", daemon=True
+            )
+            try:
+                thread.start()
+            except RuntimeError as error:
+                self._work = None
+                self.report(error)
+                self.run_soon(then)
+                return
+        self._work.put(run)
+
+    def report(self, error: BaseException) -> None:
+        """Pass on what was raised. That can't fail: there would be nobody left to tell."""
+        with contextlib.suppress(Exception):
+            self._report(error)
+
+    def ready(self, events: int) -> None:  # noqa: ARG002 - of the pair; called as those of listeners and connections
+        """Take note of having been woken."""
+        with contextlib.suppress(BlockingIOError):
+            self._awake.recv(4096)
+
+    def _notify(self) -> None:
+        with self._lock, contextlib.suppress(BlockingIOError):  # a full pair wakes as well
+            if not self.is_closed:
+                self._wake.send(b"\0")
+
+    def _run(self) -> None:
         try:
-            if isinstance(connection, ssl.SSLSocket):
-                connection.do_handshake()
-            _Handler(connection, address, self)  # type: ignore[arg-type]  # all of a server that it asks for is here
-        except OSError:
-            pass  # the client has gone, or does not speak TLS
-        except Exception:
-            if not self._stopping:  # a connection that stop() closed may fail anyhow
-                traceback.print_exc()
+            while not self.is_stopping:
+                for key, events in self.selector.select(self._until_due()):
+                    key.data.ready(events)
+                    if self.is_stopping:
+                        return
+                self._run_due()
+        except BaseException as error:
+            if not self.is_stopping:
+                self.ended = str(error)
+        finally:
+            if not self.is_inherited:
+                self.is_stopping = True
+                self._close()
+
+    def _until_due(self) -> float | None:
+        due = [next(iter(waiting.values())) for waiting in (self.idle, self.lingering) if waiting]
+        if self._timers:
+            due.append(self._timers[0][0])
+        return max(0.0, min(min(due) - now(), _LONGEST_WAIT)) if due else None
+
+    def _run_due(self) -> None:
+        while self._handed_over and not self.is_stopping:
+            self._handed_over.popleft()()
+        if self._timers or self.idle or self.lingering:
+            moment = now()
+            for waiting in (self.idle, self.lingering):
+                while waiting and next(iter(waiting.values())) <= moment:
+                    next(iter(waiting)).close()
+            while self._timers and self._timers[0][0] <= moment and not self.is_stopping:
+                heappop(self._timers)[2]()
+
+    def _close(self) -> None:
+        with self._lock:
+            if self.is_closed:
+                return
+            self.is_closed = True
+            self.selector.close()
+            self._awake.close()
+            self._wake.close()
+        for listener in self._listeners:
+            listener.close()
+        for connection in list(self.connections):
+            connection.close()
+        self._timers.clear()
+        self._handed_over.clear()
+        if self._work is not None:
+            self._work.put(None)
+
+    def _leave_to_parent(self) -> None:
+        """Close the copies that a forked child has, without harm to the parent: it shares connections and selector."""
+        self._lock = threading.RLock()
+        self.is_inherited = self.is_stopping = True
+        self._work = None
+        self._close()
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    if not 0 <= port <= 65535:
-        raise ServerError(f"can't listen on port {port} of {host}: a port is a number from 0 to 65535")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=128)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            reason = "it is in use; stop what uses it, or choose another port (0 picks a free one)"
-        elif error.errno == errno.EACCES:
-            reason = "it needs privileges; choose a port above 1023 (0 picks a free one)"
-        else:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-        raise ServerError(f"can't listen on port {port} of {host}: {reason}") from None
+def _work_through(work: "SimpleQueue[Callable[[], object] | None]") -> None:
+    """Run what comes, one after the other, until None comes."""
+    while function := work.get():
+        function()
 
 
-@lru_cache(maxsize=256)
-def _environ_name(header: str) -> str:
-    """Return a header's name in a WSGI environment; "" for one with an underscore, which would pass for another."""
-    name = header.upper().replace("-", "_")
-    if "_" in header:
-        return ""
-    return name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
+class _Listener:
+    """A socket that listens."""
 
-
-class _Headers(HTTPMessage):
-    """The headers of a request.
-
-    The standard library parses them as those of a mail: it would ask three times whether there are attachments.
-    """
-
-    def get_content_type(self) -> str:
-        """Say that there is nothing but a text: what a body is does not matter to the parser of the headers."""
-        return "text/plain"
-
-    def get_content_maintype(self) -> str:
-        """Say the same."""
-        return "text"
-
-
-class _Handler(WSGIRequestHandler):
-    """Answers the one request of a connection."""
-
-    protocol_version = "HTTP/1.1"
-    MessageClass = _Headers
-    refused = False
-    head = b""
-    """The head of the response, until it is sent."""
-
-    def parse_request(self) -> bool:
-        """Parse the request line and the headers. A request without even a method gets an answer as well."""
-        if super().parse_request():
-            return True
-        if not self.refused:
-            self.send_error(400)
-        return False
-
-    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name for it
-        """Say nothing: what a test wants to know is in `fake.calls`."""
-
-    def make_environ(self) -> "WSGIEnvironment":
-        """Return the WSGI environment, in half the time that werkzeug takes for it; what is rare is left to it."""
-        if not self.path.startswith("/") or self.path.startswith("//") or "Transfer-Encoding" in self.headers:
-            return super().make_environ()
-        path, _, query = self.path.partition("?")
-        environ: WSGIEnvironment = {
+    def __init__(self, server: Server, sock: SocketType, choose: Callable[[bytes], SSLContext] | None) -> None:
+        self._server, self._socket, self._choose = server, sock, choose
+        self._kind = (sock.family, sock.type, sock.proto)
+        self._address = sock.getsockname()
+        self.port: int = self._address[1]
+        self._environ: WSGIEnvironment = {
             "wsgi.version": (1, 0),
-            "wsgi.url_scheme": "http" if self.server.ssl_context is None else "https",
-            "wsgi.input": self.rfile,
-            "wsgi.errors": sys.stderr,
-            "wsgi.multithread": True,
+            "wsgi.url_scheme": "https" if choose else "http",
+            "wsgi.multithread": False,
             "wsgi.multiprocess": False,
             "wsgi.run_once": False,
-            "SERVER_NAME": self.server.server_address[0],
-            "SERVER_PORT": str(self.server.server_address[1]),
-            "SERVER_PROTOCOL": self.request_version,
-            "REMOTE_ADDR": self.client_address[0],
-            "REQUEST_METHOD": self.command,
-            "REQUEST_URI": self.path,
-            "SCRIPT_NAME": "",
-            "PATH_INFO": unquote_to_bytes(path.encode("latin-1")).decode("latin-1"),
-            "QUERY_STRING": query,
+            "SERVER_NAME": self._address[0],
+            "SERVER_PORT": str(self.port),
+            "fakebatch.later": Later,
+            "fakebatch.aside": Aside,
+            "fakebatch.raw": Raw,
         }
-        for name, value in self.headers.items():
-            key = _environ_name(name)
-            if key:
-                environ[key] = f"{environ[key]},{value}" if key in environ else value
-        return environ
+        self._is_closed = False
 
-    def run_wsgi(self) -> None:
-        """Run the application, as in werkzeug, but with the response in one piece, and resets where asked for."""
-        self.close_connection = True
+    def resume(self) -> None:
+        """Accept connections from now on."""
+        if not self._is_closed:
+            if not self.is_open():
+                raise ServerError("something else has closed the socket that it listened on")
+            self._server.selector.register(self._socket.fileno(), EVENT_READ, self)
+
+    def _pause(self) -> None:
+        self._server.selector.unregister(self._socket.fileno())
+        self._server.run_at(PAUSE_SECONDS, self.resume)
+
+    def is_open(self) -> bool:
+        """Tell whether its file descriptor is still its own: somebody else may have closed it, or opened it anew."""
         try:
-            self.environ = self.make_environ()
-        except ValueError:  # a target that is no URL
-            self.send_error(400)
+            return bool(self._socket.getsockopt(SOL_SOCKET, SO_ACCEPTCONN)) and (
+                self._socket.getsockname() == self._address
+            )
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._is_closed:
             return
-        try:
-            for chunk in self.server.app(self.environ, self._start_response):
-                self._send(chunk if self.command != "HEAD" else b"")
-        except ConnectionResetError:
-            # On purpose: without lingering, the client gets a reset in the place of an orderly end.
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            raise
-        if self.head:
-            self._send(b"")
-        if self.command != "GET" or self.environ.get("CONTENT_LENGTH", "0") != "0":
-            self._listen_on()
+        self._is_closed = True
+        if self.is_open():
+            self._socket.close()
+        else:
+            self._socket.detach()
 
-    def _start_response(
-        self,
-        status: str,
-        headers: list[tuple[str, str]],
-        exc_info: Any = None,  # noqa: ARG002 - part of the signature that WSGI prescribes
-    ) -> Callable[[bytes], object]:
-        head = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers), "Connection: close", "\r\n"]
-        self.head = "\r\n".join(head).encode("latin-1")
-        return self._send
+    def ready(self, events: int) -> None:  # noqa: ARG002 - it can only be that somebody connects
+        """Accept who has connected, and read at once: most often the request is there."""
+        server = self._server
+        for _ in range(_AT_ONCE):
+            try:
+                # Below socket.accept: that makes a socket of the class that a test's guard may have replaced.
+                descriptor, client = self._socket._accept()  # type: ignore[attr-defined]
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _CLOSED_ERRORS:
+                    raise
+                if error.errno in _PASSING_ERRORS:
+                    self._pause()
+                    return
+                continue  # the client has gone already
+            sock = SocketType(*self._kind, descriptor)
+            sock.setblocking(False)
+            environ = {
+                **self._environ,
+                "wsgi.errors": sys.stderr,
+                "REMOTE_ADDR": client[0],
+                "fakebatch.arrival": server.arrive(),
+            }
+            connection = Connection(server, sock, environ, Tls(self._choose) if self._choose else None)
+            connection.ready(EVENT_READ)
+            if server.is_stopping:
+                return
 
-    def _send(self, content: bytes) -> None:
-        """Send a piece of the body, with the head before the first: what leaves at once wakes a client only once."""
-        self.wfile.write(self.head + content)
-        self.head = b""
 
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002 - http.server's
-        """Refuse what is not HTTP: the status is http.server's, the form the service's. [choice]"""
-        self.refused = self.close_connection = True
-        refusal = ApiError("InvalidUrlPattern")
-        body = error_body(refusal)
-        self._start_response(f"{int(code)} {HTTPStatus(code).phrase}", refuse(code)[0])
-        self._send(body)
-        self._listen_on()
+def _listening_socket(host: str, port: int) -> SocketType:
+    """Return a socket that listens. Raises ServerError, saying what to do, if it can't."""
+    where = f"can't listen on port {port} of {host}"
+    if not 0 <= port <= 65535:
+        raise ServerError(f"{where}: a port is a number from 0 to 65535")
+    family = AF_INET6 if ":" in host else AF_INET
+    # Not socket.socket: a test's guard may have replaced that, and fakebatch may be imported after it has.
+    sock: SocketType | None = None
+    try:
+        sock = SocketType(family, SOCK_STREAM)
+        sock.setblocking(False)
+        sock.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        if family == AF_INET6:
+            sock.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 1)
+        sock.bind((host, port))
+        sock.listen(_BACKLOG)
+    except (OSError, ValueError, TypeError) as error:  # the last two for what can't be a host's name
+        if sock is not None:
+            sock.close()
+        raise ServerError(f"{where}: {_reason(error)}") from None
+    return sock
 
-    def _listen_on(self) -> None:
-        """End our side and take what the client is still sending, or the answer would be lost with it."""
-        with contextlib.suppress(OSError):
-            self.connection.shutdown(socket.SHUT_WR)
-            self.connection.settimeout(_LINGER_SECONDS)
-            taken = 0
-            while taken < _LINGER_BYTES and (data := self.connection.recv(65536)):
-                taken += len(data)
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, gaierror) or not isinstance(error, OSError):
+        return "there is no such host"
+    if error.errno == errno.EADDRINUSE:
+        return "it is in use; stop what uses it, or choose another port (0 picks a free one)"
+    if error.errno == errno.EACCES:
+        return "it needs privileges; choose a port above 1023 (0 picks a free one)"
+    return error.strerror or str(error)

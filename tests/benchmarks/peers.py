@@ -99,7 +99,7 @@ def our_server() -> int:
     """Serve the canned page with our server: what is left is what our application costs."""
     from fakebatch.wire.server import Server
 
-    return Server(canned_application()).port
+    return Server(canned_application(), lambda _: ([], b""), print, 0).listen("127.0.0.1")
 
 
 def httpserver(*, threaded: bool = False) -> int:
