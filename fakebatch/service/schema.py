@@ -3,6 +3,7 @@
 One declaration validates files (see `baseline`), and gives the JSON Schema that editors read.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -152,6 +153,5 @@ FixtureFile: Any = msgspec.defstruct(
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of fixture files."""
     derived = msgspec.json.schema(FixtureFile)
-    derived["$defs"]["FixtureFile"]["properties"][SCHEMA_KEY] = {"type": "string"}
-    derived["$defs"]["FixtureFile"]["patternProperties"] = {f"^{FREE_PREFIX}": {}}
+    derived["$defs"]["FixtureFile"]["patternProperties"] = {f"^{FREE_PREFIX}": {}, f"^{re.escape(SCHEMA_KEY)}$": {}}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "fakebatch fixture file", **derived}
