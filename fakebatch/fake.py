@@ -72,7 +72,9 @@ class FakeBatch:
         self._app = App(self.world, on_call)
 
     def show(self, world: World) -> None:
-        """Serve another world under the same URL, from its baseline on."""
+        """Serve another world under the same URL, from its baseline on. What is still being asked is cut off."""
+        if self._server is not None:
+            self._server.hang_up()
         world.begin()
         self.world = self._app.world = world
 
@@ -86,7 +88,7 @@ class FakeBatch:
                 # The parent goes on serving on its ports.
                 self._server, self._ports = None, {}
             if self._server is None:
-                self._server = Server(self._app, refuse, self._tell, MOST_BODY_BYTES, self._app.arrival)
+                self._server = Server(self._app, refuse, self._tell, MOST_BODY_BYTES)
                 ports = {self._tls: self._port, **self._ports}
                 try:
                     for tls, port in ports.items():

@@ -11,6 +11,12 @@ from weakref import WeakKeyDictionary
 _functions: WeakKeyDictionary[Any, Callable[[Any], object]] = WeakKeyDictionary()
 
 
+def always_in_child(function: Callable[[], object]) -> None:
+    """Have `function()` called in each forked child of this process, where processes can be forked."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=function)
+
+
 def in_child(owner: object, function: Callable[[Any], object]) -> None:
     """Have `function(owner)` called in each forked child of this process, as long as the owner lives."""
     _functions[owner] = function
@@ -21,4 +27,4 @@ def _run_in_child() -> None:
         function(owner)
 
 
-os.register_at_fork(after_in_child=_run_in_child)
+always_in_child(_run_in_child)

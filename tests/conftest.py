@@ -2,9 +2,16 @@
 
 import pytest
 from checkout import FIXTURES
+from effort import EFFORT
+from hypothesis import settings
 from werkzeug.test import Client
 
 from fakebatch import FakeBatch, Image
+
+# Nothing is to fail because a machine is busy, so no test has a deadline; and the gate tries the same inputs each time.
+settings.register_profile("gate", deadline=None, derandomize=True, database=None)
+settings.register_profile("soak", deadline=None, max_examples=100 * EFFORT, print_blob=True)
+settings.load_profile("gate" if EFFORT == 1 else "soak")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 from checkout import FIXTURES
+from effort import EFFORT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -187,7 +188,7 @@ def test_a_secret_is_not_in_the_repr_of_its_account() -> None:
     )
 
 
-@settings(max_examples=50)
+@settings(max_examples=50 * EFFORT)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 30), st.sampled_from(["System", "Self"])), max_size=50))
 def test_reset_undoes_any_changes(changes: list[tuple[bool, int, Any]]) -> None:
     fake = FakeBatch(*(Image(id=f"img-{number}", type="System" if number % 3 else "Self") for number in range(20)))
@@ -278,7 +279,9 @@ class AgainstAPlainDict(RuleBasedStateMachine):
         assert set(ids(self.fake)) == {*self.system, *self.model["alice-key"], *self.model["bob-key"]}
 
 
-AgainstAPlainDict.TestCase.settings = settings(max_examples=25, stateful_step_count=30)
+AgainstAPlainDict.TestCase.settings = settings(
+    AgainstAPlainDict.TestCase.settings, max_examples=25 * EFFORT, stateful_step_count=30
+)
 test_two_accounts_against_a_plain_dict = AgainstAPlainDict.TestCase
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from effort import EFFORT
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -653,12 +654,7 @@ def test_a_json_mapping_that_has_a_key_twice_is_gone_through_all_the_same(proble
     assert problems('{"expect": NaN}', "w.json") == ["w.json:1:12: this is not JSON: NaN"]
 
 
-@settings(
-    max_examples=1000,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-    deadline=None,
-)
+@settings(max_examples=1000 * EFFORT, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 @example(None)
 def test_a_file_loads_or_is_refused_with_located_errors_whatever_is_in_it(

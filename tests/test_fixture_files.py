@@ -12,6 +12,7 @@ import msgspec
 import pytest
 import yaml
 from checkout import FIXTURES, ROOT
+from effort import EFFORT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -336,7 +337,7 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60 * EFFORT, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(_images, max_size=6, unique_by=lambda image: image.id))
 def test_any_images_written_down_are_read_as_they_were(tmp_path: Path, images: list[Image]) -> None:
     data = {"images": [msgspec.to_builtins(image) for image in images]}

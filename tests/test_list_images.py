@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from effort import EFFORT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client
@@ -259,7 +260,7 @@ def test_any_walk_returns_every_image_of_the_type_once_in_order(catalogue: dict[
         assert walked == [image.id for image in fake.images if image.type == image_type]
 
 
-@settings(max_examples=200)
+@settings(max_examples=200 * EFFORT)
 @given(
     st.sets(st.integers(0, 60), max_size=40),
     st.integers(1, 7),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from effort import EFFORT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from waiting import FOREVER, wait_until
@@ -293,7 +294,7 @@ def test_a_client_that_goes_away_leaves_no_traceback(fake: FakeBatch, capfd: pyt
     assert capfd.readouterr().err == ""
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60 * EFFORT, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from([b"", b"GET ", b"GET /images", b"GET /images HTTP/1.1\r\n", b"X: "]), st.binary(max_size=300))
 def test_whatever_is_sent_gets_an_answer(fake: FakeBatch, beginning: bytes, rest: bytes) -> None:
     response = talk(fake, beginning + rest + b"\r\n\r\n", half_close=True)

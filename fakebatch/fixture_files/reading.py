@@ -25,8 +25,6 @@ INCLUDE = "include"
 """The key of the files that a file includes, relative to it."""
 REPEAT = "repeat"
 """The key of how many an entry amounts to."""
-MOST_REPEATS = 1_000_000
-"""How many one entry may amount to. [choice]"""
 MOST_RECORDS = 2_000_000
 """How many all entries together may amount to. [choice]"""
 LARGEST_FILE = 2**30

@@ -1,8 +1,7 @@
 """From the sections of fixture files to the baseline of a world, to which `reset()` returns.
 
-The one importer of `fixture_files`, beside the schema. A good file takes the short way: parsed, converted by msgspec,
-expanded. Only one that is refused is gone over by its schema, to say everything that is wrong with it. Knows nothing of
-any resource.
+The one importer of `fixture_files`. A good file takes the short way: parsed, converted by msgspec, expanded. Only one
+that is refused is gone over by its schema, to say everything that is wrong with it. Knows nothing of any resource.
 """
 
 import os

@@ -10,12 +10,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
-from ..fixture_files.reading import MOST_REPEATS, REPEAT
 from .accounts import Account
 from .operation import Resource
 from .registry import ANY, RESOURCES
 from .script import LONGEST_DELAY
 
+MOST_REPEATS = 1_000_000
+"""How many one entry may amount to. [choice]"""
 SCHEMA_KEY = "$schema"
 """Where editors look for the schema of a JSON file."""
 FREE_PREFIX = "x-"
@@ -35,7 +36,7 @@ def _entry(resource: Resource[Any]) -> type[msgspec.Struct]:
     """Return the type of a resource's entries: its record, with `repeat`."""
 
     class Entry(resource.record, frozen=True, kw_only=True, forbid_unknown_fields=True):  # type: ignore[misc, name-defined, call-arg]  # derived
-        repeat: _Repeat | UnsetType = field(default=UNSET, name=REPEAT)
+        repeat: _Repeat | UnsetType = field(default=UNSET, name="repeat")
 
         def __post_init__(self) -> None:
             """Leave the checks to the records that the entry amounts to: its texts may hold placeholders."""

@@ -88,8 +88,6 @@ class World:
         self.tokens = Tokens()
         self.nonces = Nonces()
         """Which nonces of which access key were used."""
-        self.tests = 0
-        """Counts the tests that have begun with it: what arrived in an earlier one is not a later one's."""
         self.epoch = 0
         """Counts the resets: what an earlier epoch began must leave no trace in a later one."""
         self._failures: list[BaseException] = []
@@ -102,10 +100,12 @@ class World:
             collection.lock = self.lock
 
     def _collection(self, resource: Resource[Record]) -> Collection[Record]:
+        by_owner = bool(self.accounts)
+
         def partition(record: Record) -> int | None:
             """Return the owner of a record (None: everybody may see it). Without accounts, all have one owner."""
             owner = resource.owner_of(record)
-            return owner if owner is None or self.accounts else EXAMPLE_OWNER
+            return owner if owner is None or by_owner else EXAMPLE_OWNER
 
         return Collection(
             cast("tuple[Record, ...]", self._baseline.records.get(resource.name, ())),
@@ -119,7 +119,6 @@ class World:
     def begin(self) -> None:
         """Return to the baseline, and forget what came before: a new test begins."""
         with self.lock:
-            self.tests += 1
             self.script = [ScriptedStep(step) for step in self._baseline.script]
             self._every_step = list(self.script)
             self._unfinished.clear()
@@ -179,6 +178,7 @@ class World:
                 if scripted:
                     scripted[0].step = step
                 else:
+                    self._unfinished = [other for other in self._unfinished if other is not builder]
                     scripted.append(ScriptedStep(step))
                     self.script.append(scripted[0])
                     self._every_step.append(scripted[0])

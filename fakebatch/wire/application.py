@@ -21,7 +21,7 @@ from ..errors import ApiError
 from ..service.accounts import Account
 from ..service.operation import Operation, Page, Parameters
 from ..service.registry import match
-from ..service.script import Step, encode_body
+from ..service.script import Failure, Step, encode_body
 from ..service.world import StaleError, World
 from ..state.calls import Call, host_name
 from ..state.clock import utc_now
@@ -46,10 +46,6 @@ class App:
     def __init__(self, world: World, on_call: Callable[[Call], object] | None = None) -> None:
         self.world = world
         self._on_call = on_call
-
-    def arrival(self) -> tuple[World, int]:
-        """Return which world a connection that is accepted now is for, and in which of its tests."""
-        return self.world, self.world.tests
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Body:
         """Answer one request, as WSGI has it. A scripted drop of the connection is raised as a ConnectionError."""
@@ -82,7 +78,8 @@ class _Exchange:
         self.operation: Operation | None = None
         self.parameters = Parameters({}, {}, {})
         self.data = b""
-        self.body_problem: ApiError | None = None
+        self.body_problem: Failure | None = None
+        """What is wrong with the body. No exception: that would hold all this, and be held by it."""
         self.steps: list[Step] = []
         self.outcome: Step | None = None
         """The step that answers in the place of the service, or cuts its answer short."""
@@ -95,9 +92,6 @@ class _Exchange:
 
     def begin(self) -> Body:
         """Read the request, and find what the script has for it."""
-        now = (self.world, self.world.tests)
-        if self.environ.get("fakebatch.arrival", now) != now:
-            return self._leave()
         try:
             query = parse_query(self.query)
             self.parameters = Parameters({}, query, {})
@@ -147,7 +141,7 @@ class _Exchange:
         world = self.world
         caller = self._caller() if world.accounts else None
         if self.body_problem:
-            raise self.body_problem
+            raise ApiError.undocumented(*self.body_problem)
         assert self.operation  # noqa: S101 - begin() found it
         result = world.perform(self.operation, caller, self.parameters, self.epoch)
         self.status = self.operation.status
@@ -260,7 +254,7 @@ class _Exchange:
         return result
 
     def _leave(self) -> Body:
-        """End a request that a reset, or the next test, has overtaken: no trace of it may be left."""
+        """End a request that a reset has overtaken: no trace of it may be left."""
         raise ConnectionAbortedError("the fake was reset before the answer")
 
     def _read_body(self) -> Mapping[str, Any]:
@@ -270,7 +264,7 @@ class _Exchange:
             if self.method in METHODS_WITH_A_BODY:
                 return parse_body(self.data, self.environ.get("HTTP_X_ACS_COMPRESS_TYPE", ""))
         except ApiError as error:
-            self.body_problem = error
+            self.body_problem = Failure(error.status, error.code, error.message)
         return {}
 
     def _body(self) -> bytes:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ServerError
+from ..forks import always_in_child
 from ..redirect.hosts import EXTRA_IS_MISSING, SERVICE_NAME, SSLContext
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def _renew_lock() -> None:
     _lock = threading.RLock()
 
 
-os.register_at_fork(after_in_child=_renew_lock)
+always_in_child(_renew_lock)
 
 
 @cache

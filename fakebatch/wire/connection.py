@@ -7,13 +7,14 @@ wait for the client, to run the application, to send, to listen to a client that
 import contextlib
 import itertools
 import struct
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from http import HTTPStatus
 from selectors import EVENT_READ, EVENT_WRITE
 from socket import SHUT_WR, SO_LINGER, SOL_SOCKET, SocketType
 from ssl import MemoryBIO, SSLContext, SSLError, SSLObject, SSLWantReadError
-from time import CLOCK_MONOTONIC, clock_gettime
 from typing import TYPE_CHECKING
 
 from .http import CONTINUE, RequestReader, Response
@@ -33,8 +34,11 @@ at once would make its system throw the answer away."""
 _READ_BYTES = 64 * 1024
 _TRICKLE_PIECES = 20
 
-now = partial(clock_gettime, CLOCK_MONOTONIC)
-"""A clock that libraries which move the time do not replace, as they do with time.monotonic. In seconds."""
+if sys.platform == "win32":
+    from time import monotonic as now
+else:
+    # Libraries which move the time do not replace this clock, as they do with time.monotonic. In seconds.
+    now = partial(time.clock_gettime, time.CLOCK_MONOTONIC)
 
 Finish = Callable[[], Iterable[bytes]]
 """The application, or what it goes on with."""

@@ -1,6 +1,5 @@
 """What the service's responses look like: their headers, and the form of their errors. Knows nothing of requests."""
 
-import os
 from datetime import datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -10,6 +9,7 @@ import msgspec
 from werkzeug.http import http_date
 
 from ..errors import ApiError
+from ..forks import always_in_child
 from ..state.clock import utc_now
 
 HEADERS = (
@@ -25,8 +25,7 @@ _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in H
 
 _random = Random()  # noqa: S311 - unique is all that a request id has to be
 """Our own: a test that has seeded the process's sees the sequence that it expects."""
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_random.seed)
+always_in_child(_random.seed)
 
 encode = msgspec.json.Encoder().encode
 """Return a result as the service's JSON: compact, with Unicode as UTF-8."""

@@ -25,7 +25,6 @@ from socket import (
     IPPROTO_IPV6,
     IPV6_V6ONLY,
     SO_ACCEPTCONN,
-    SO_REUSEADDR,
     SOCK_STREAM,
     SOL_SOCKET,
     SocketType,
@@ -39,9 +38,12 @@ from ..forks import in_child
 from .connection import Aside, Connection, Later, Raw, Tls, now
 
 if sys.platform == "win32":
+    # There, SO_REUSEADDR would let a second server listen on the port of the first.
+    from socket import SO_EXCLUSIVEADDRUSE as _REUSE
     from socket import socketpair
 else:  # below socket.socketpair: that makes sockets of the class that a test's guard may have replaced
     from _socket import socketpair
+    from socket import SO_REUSEADDR as _REUSE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -67,7 +69,7 @@ class Server:
 
     `refuse` returns headers and body of the answer with a status to what is no HTTP, and (500) to what the application
     failed at. `report` is told of what the application, or work put aside, raised. Of a body, `most_body_bytes` and one
-    more are kept. `arrive` is called when a connection is accepted; what it returns is `environ["fakebatch.arrival"]`.
+    more are kept.
     """
 
     def __init__(
@@ -76,9 +78,8 @@ class Server:
         refuse: Refuse,
         report: Callable[[BaseException], object],
         most_body_bytes: int,
-        arrive: Callable[[], object] = lambda: None,
     ) -> None:
-        self.app, self.refuse, self.most_body_bytes, self.arrive = app, refuse, most_body_bytes, arrive
+        self.app, self.refuse, self.most_body_bytes = app, refuse, most_body_bytes
         self.ended = ""
         """Why it ended without a stop(), if it did."""
         self.is_inherited = False
@@ -145,6 +146,26 @@ class Server:
         if not self.is_inherited:
             for listener in self._listeners:
                 listener.close()
+
+    def hang_up(self) -> None:
+        """Drop all connections, those that wait to be accepted as well, and go on listening.
+
+        What has been asked by then is answered before. Returns when it is done.
+        """
+        done = threading.Event()
+
+        def drop() -> None:
+            for listener in self._listeners:
+                listener.accept(_BACKLOG)
+            for connection in list(self.connections):
+                connection.close()
+            done.set()
+
+        if threading.current_thread() is self._thread:
+            drop()
+        elif not self.is_stopping:
+            self.run_soon(drop)
+            done.wait(_STOP_SECONDS)
 
     def run_soon(self, function: Callable[[], object]) -> None:
         """Have a function run in the server's thread; from any thread. After a stop, nothing happens."""
@@ -241,6 +262,7 @@ class Server:
             listener.close()
         for connection in list(self.connections):
             connection.close()
+        self._listeners = []  # they hold the server, as it holds them
         self._timers.clear()
         self._handed_over.clear()
         if self._work is not None:
@@ -313,9 +335,13 @@ class _Listener:
             self._socket.detach()
 
     def ready(self, events: int) -> None:  # noqa: ARG002 - it can only be that somebody connects
-        """Accept who has connected, and read at once: most often the request is there."""
+        """Accept who has connected."""
+        self.accept(_AT_ONCE)
+
+    def accept(self, most: int) -> None:
+        """Accept so many connections, if there are, and read at once: most often the request is there."""
         server = self._server
-        for _ in range(_AT_ONCE):
+        for _ in range(most):
             try:
                 # Below socket.accept: that makes a socket of the class that a test's guard may have replaced.
                 descriptor, client = self._socket._accept()  # type: ignore[attr-defined]
@@ -330,12 +356,7 @@ class _Listener:
                 continue  # the client has gone already
             sock = SocketType(*self._kind, descriptor)
             sock.setblocking(False)
-            environ = {
-                **self._environ,
-                "wsgi.errors": sys.stderr,
-                "REMOTE_ADDR": client[0],
-                "fakebatch.arrival": server.arrive(),
-            }
+            environ = {**self._environ, "wsgi.errors": sys.stderr, "REMOTE_ADDR": client[0]}
             connection = Connection(server, sock, environ, Tls(self._choose) if self._choose else None)
             connection.ready(EVENT_READ)
             if server.is_stopping:
@@ -353,7 +374,7 @@ def _listening_socket(host: str, port: int) -> SocketType:
     try:
         sock = SocketType(family, SOCK_STREAM)
         sock.setblocking(False)
-        sock.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        sock.setsockopt(SOL_SOCKET, _REUSE, 1)
         if family == AF_INET6:
             sock.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, 1)
         sock.bind((host, port))
