@@ -12,7 +12,7 @@ from checkout import FIXTURES, ROOT, SCENARIOS
 from test_command_line import serving
 
 from fakebatch import FixtureError
-from fakebatch.fixture_files.reading import load
+from fakebatch.service.baseline import load
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import FixtureError, ServerError
-from ..fixture_files.reading import load
+from ..service.baseline import load
 from ..service.schema import schema
 from ..state.collection import counted
 from .serve import serve_fixtures

@@ -1,229 +1,273 @@
-"""Everything that is wrong with a document, and where: for the files that msgspec refuses with a single message.
+"""What is wrong with data -> file:line:column, and what to write instead. Knows nothing of what the fields mean.
 
-It follows the same declaration as msgspec does, node by node, so the two agree on what is wrong. Knows nothing of what
-the fields mean.
+msgspec says of a wrong document one thing. Here jsonschema finds everything, by the JSON Schema of the same
+declaration, and each finding is said in words for whoever wrote the file.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
-from msgspec import inspect
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+import msgspec
 
-from ..errors import nearest
-from .yaml_text import (
-    LIST,
-    MAPPING,
-    MERGE,
-    TIMESTAMP,
-    Document,
-    DocumentError,
-    Position,
-    pairs,
-    position_of,
-    quoted,
-    short_tag,
-    shortened,
-)
+from ..errors import FieldError, Problem, nearest
+from .yaml_text import NAME, Document, Keys, Position, quoted, shortened
 
-Keys = tuple[str | int, ...]
-"""A place in the data: `("images", 3, "Platform")`."""
+_MSGSPEC = re.compile(r"(?P<message>.*?)(?: - at (?:`key` in )?`\$(?P<path>.*)`)?", re.DOTALL)
+_KINDS = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "nothing",
+}
 
-_Text = inspect.StrType | inspect.LiteralType
-_Number = inspect.IntType | inspect.FloatType
+Schema = Mapping[str, Any]
+
+
+class Place(NamedTuple):
+    """A place in the data of a file."""
+
+    document: Document
+    keys: Keys = ()
+
+    def inside(self, *keys: Any) -> "Place":
+        """Return a place inside of this one."""
+        return self._replace(keys=(*self.keys, *keys))
+
+    @property
+    def data(self) -> Any:
+        """What stands here."""
+        data = self.document.data
+        for key in self.keys:
+            data = data[key]
+        return data
+
+    @property
+    def where(self) -> str:
+        """The place as a person would write it: `images[3].Platform`."""
+        return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in self.keys).lstrip(".")
+
+    def __str__(self) -> str:
+        line, column = self.document.find(self.keys)
+        return f"{self.document.name}:{line}:{column}"
+
+    def problem(self, message: str) -> Problem:
+        """Return a problem that stands here."""
+        return Problem(self.document.name, *self.document.find(self.keys), self.where, message)
 
 
 class Finding(NamedTuple):
-    """One thing wrong."""
+    """One thing wrong, in the place of a `secret` or not."""
 
-    keys: Keys
+    place: Place
     position: Position
     message: str
+    secret: bool = False
+
+    @classmethod
+    def of(cls, problem: Problem, place: Place) -> "Finding":
+        """Return a problem as a finding."""
+        return cls(place._replace(keys=()), (problem.line, problem.column), problem.message)
+
+    @property
+    def problem(self) -> Problem:
+        """The finding as a problem."""
+        return Problem(self.place.document.name, *self.position, self.place.where, self.message)
 
 
-def find(document: Document, keys: Keys) -> Position:
-    """Return where a place in the data stands in the text.
+def all_problems(document: Document, findings: Iterable[Finding]) -> list[Problem]:
+    """Return everything that is wrong with a document: its own flaws, and what was found by its schema.
 
-    At its value or, if that is not there, at what it would be in.
+    Of two about one value that of the text is said, but for a secret: what stands in its place is not shown.
     """
-    node = document.root
-    for key in keys:
-        if isinstance(node, SequenceNode) and isinstance(key, int):
-            node = node.value[key]
-        elif isinstance(node, MappingNode):
-            within = node
-            node = next((value for name, value in pairs(within) if name.value == key), None)
-            if node is None:
-                return position_of(within)
-    return position_of(node)
+    found = list(dict.fromkeys(findings))
+    secrets = [finding.place.keys for finding in found if finding.secret]
+    flaws = [
+        Finding(Place(document, flaw.keys), flaw.position, flaw.message)
+        for flaw in (document.flaws() if document.flawed else ())
+        if not any(flaw.keys[: len(keys)] == keys for keys in secrets)
+    ]
+    flawed = {flaw.position for flaw in flaws}
+    rest = [finding for finding in found if finding.position not in flawed]
+    return [finding.problem for finding in sorted([*flaws, *rest], key=lambda finding: finding.position)]
 
 
-def check(document: Document, declaration: type) -> Iterator[Finding]:
-    """Yield everything in a document that is not as declared, in the order of the text."""
-    if document.root is not None:
-        yield from _Checker(document).check(document.root, inspect.type_info(declaration), ())
+def refused(place: Place, error: msgspec.ValidationError) -> Problem:
+    """Return what msgspec says, or a record of its field, with its place."""
+    found = _MSGSPEC.fullmatch(str(error))
+    for name, index in re.findall(r"\.([^.\[]+)|\[(\d+)\]", found["path"] or "") if found else ():
+        place = place.inside(int(index) if index else name)
+    if isinstance(error.__cause__, FieldError):
+        return place.inside(error.__cause__.field).problem(str(error.__cause__))
+    return place.problem(found["message"] if found else str(error))
 
 
-class _Checker:
-    def __init__(self, document: Document) -> None:
-        self._document = document
+def check(place: Place, data: Any, declared: Any) -> Iterator[Finding]:
+    """Yield everything in data that is not as declared."""
+    validator = _validator(declared)
+    for error in validator.iter_errors(data):
+        yield from _Explaining(place, validator.schema.get("$defs", {})).explain(error)
 
-    def check(self, node: Any, declared: Any, keys: Keys) -> Iterator[Finding]:
-        secret = isinstance(declared, inspect.Metadata) and (declared.extra or {}).get("secret")
-        declared = _bare(declared)
-        if isinstance(declared, inspect.AnyType):
-            yield from self._check_free(node, keys)
-            return
-        options = list(map(_bare, declared.types)) if isinstance(declared, inspect.UnionType) else [declared]
-        options = [option for option in options if not isinstance(option, inspect.CustomType)]  # UNSET
-        fitting, message, position = None, "", position_of(node)
-        try:
-            fitting = next((option for option in options if self._fits(node, option)), None)
-            if fitting is None:
-                message = self._wrong_kind(node, options)
-        except DocumentError as error:
-            message, position = error.message, error.position
-        if message:
-            # What was written in the place of a secret may be the secret.
-            shown = f"expected {_kinds(options)}; write it in quotes" if secret else message
-            yield Finding(keys, position, shown)
-        elif isinstance(fitting, inspect.StructType):
-            yield from self._check_struct(node, fitting, keys)
-        elif isinstance(fitting, inspect.DictType):
-            yield from self._check_keys(node, keys)
-            for key, value in pairs(node):
-                if isinstance(key, ScalarNode):
-                    yield from self.check(value, fitting.value_type, (*keys, key.value))
-        elif isinstance(fitting, inspect.ListType):
-            for index, item in enumerate(node.value):
-                yield from self.check(item, fitting.item_type, (*keys, index))
-        elif wrong := self._wrong_value(node, fitting):
-            yield Finding(keys, position, wrong)
 
-    def _check_keys(self, node: MappingNode, keys: Keys) -> Iterator[Finding]:
-        first: dict[str, Node] = {}
-        for key, _ in node.value:
-            if not isinstance(key, ScalarNode):
-                yield Finding(keys, position_of(key), "a key must be a text")
-            elif key.tag != MERGE and key is not first.setdefault(key.value, key):
-                yield _repeated((*keys, key.value), key, first[key.value])
+@cache
+def _validator(declared: Any) -> Any:
+    from jsonschema import Draft202012Validator, ValidationError, validators
 
-    def _check_struct(self, node: MappingNode, declared: inspect.StructType, keys: Keys) -> Iterator[Finding]:
-        fields = {field.encode_name: field for field in declared.fields}
-        yield from self._check_keys(node, keys)
-        present = set()
-        for key, value in pairs(node):
-            name = key.value
-            if not isinstance(key, ScalarNode) or name in present:
-                continue
-            present.add(name)
+    def in_range(validator: Any, bound: float, instance: Any, schema: Schema) -> Iterator[ValidationError]:
+        low, high = schema.get("minimum", instance), schema.get("maximum", instance)
+        if validator.is_type(instance, "number") and not low <= instance <= high:  # not a number is in no range
+            yield ValidationError(f"out of range of {bound}")
+
+    def with_text_keys(_: Any, instance: Any) -> bool:
+        return isinstance(instance, dict) and all(isinstance(key, str) for key in instance)
+
+    checker = Draft202012Validator.TYPE_CHECKER.redefine("object", with_text_keys)
+    extend: Any = validators.extend
+    kind = extend(Draft202012Validator, {"minimum": in_range, "maximum": in_range}, type_checker=checker)
+    return kind(msgspec.json.schema(declared))
+
+
+class _Explaining:
+    """The words for what jsonschema found."""
+
+    def __init__(self, place: Place, definitions: Schema) -> None:
+        self._place = place
+        self._definitions = definitions
+
+    def explain(self, error: Any) -> Iterator[Finding]:
+        place = self._place.inside(*error.absolute_path)
+        schema = error.schema
+        if error.validator == "anyOf":
+            yield from self._explain_options(error, place)
+        elif error.validator == "additionalProperties":
+            yield from self._unknown_keys(place, error.instance, schema)
+        elif error.validator == "type" or (error.validator == "enum" and not isinstance(error.instance, str)):
+            yield from self._wrong_kind(place, error.instance, schema, [schema])
+        else:
+            message = self._wrong_value(place, error, schema)
+            yield Finding(place, place.document.find(place.keys), message, schema.get("writeOnly", False))
+
+    def _explain_options(self, error: Any, place: Place) -> Iterator[Finding]:
+        options = [self._resolved(option) for option in error.schema["anyOf"]]
+        by_option: dict[int, list[Any]] = {}
+        for inner in error.context:
+            by_option.setdefault(inner.relative_schema_path[0], []).append(inner)
+        for errors in by_option.values():
+            if not any(inner.validator == "type" and not inner.relative_path for inner in errors):
+                for inner in errors:
+                    yield from self.explain(inner)
+                return
+        yield from self._wrong_kind(place, error.instance, error.schema, options)
+
+    def _resolved(self, schema: Schema) -> Schema:
+        return self._definitions[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+
+    def _holds_secret(self, schema: Schema) -> bool:
+        """Tell whether a secret is somewhere inside of what a schema describes."""
+        inner = [*schema.get("properties", {}).values(), schema.get("items")]
+        parts = [self._resolved(part) for part in inner if isinstance(part, dict)]
+        return any(part.get("writeOnly") or ("properties" in part and self._holds_secret(part)) for part in parts)
+
+    def _unknown_keys(self, place: Place, data: Mapping[str, Any], schema: Schema) -> Iterator[Finding]:
+        fields = schema["properties"]
+        secret = self._holds_secret(schema)
+        for name in data:
             if name in fields:
-                yield from self.check(value, fields[name].type, (*keys, name))
-            else:
-                allowed = nearest(name, fields) or f"; known are {', '.join(fields)}"
-                yield Finding((*keys, name), position_of(key), f"unknown key {quoted(name)}{allowed}")
-        for name, field in fields.items():
-            if field.required and name not in present:
-                yield Finding(keys, position_of(node), f"{name} is missing")
+                continue
+            near = nearest(name, fields)
+            # What is no name may be the text of a file that is none of ours, or a secret with a colon missing.
+            shown = NAME.fullmatch(name) and (near or not secret)
+            inside = place.inside(name) if shown else place
+            message = f"unknown key {quoted(name)}" if shown else "unknown key"
+            message += (near if shown else "") or f"; known are {', '.join(fields)}"
+            yield Finding(inside, place.document.find((*place.keys, name), key=True), message)
 
-    def _check_free(self, node: Node, keys: Keys) -> Iterator[Finding]:
-        """Check data of no declared type. What can't be read is said of the innermost part that can't be."""
-        try:
-            self._document.value(node)
-        except DocumentError as error:
-            inner: list[Finding] = []
-            if isinstance(node, MappingNode):
-                for key, value in node.value:
-                    inner += self._check_free(value, (*keys, key.value) if isinstance(key, ScalarNode) else keys)
-            elif isinstance(node, SequenceNode):
-                for index, item in enumerate(node.value):
-                    inner += self._check_free(item, (*keys, index))
-            yield from inner or [Finding(keys, error.position, error.message)]
-        else:
-            for key, first in self._document.repeated_keys(node):
-                yield _repeated(keys, key, first)
-
-    def _fits(self, node: Node, declared: Any) -> bool:
-        if isinstance(declared, inspect.StructType | inspect.DictType):
-            return isinstance(node, MappingNode) and node.tag == MAPPING
-        if isinstance(declared, inspect.ListType):
-            return isinstance(node, SequenceNode) and node.tag == LIST
-        if not isinstance(node, ScalarNode):
-            return False
-        value = self._value(node)
-        if isinstance(declared, _Number):
-            whole = isinstance(declared, inspect.IntType)
-            return isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-        return isinstance(value, str)
-
-    def _value(self, node: ScalarNode) -> Any:
-        return node.value if node.tag == TIMESTAMP else self._document.value(node)
-
-    def _wrong_value(self, node: ScalarNode, declared: Any) -> str:
-        """Return what is wrong with a value of the right kind, or nothing."""
-        value = self._value(node)
-        if isinstance(declared, inspect.LiteralType) and value not in declared.values:
-            allowed = ", ".join(map(repr, declared.values))
-            return f"{quoted(value)} is not one of {allowed}{nearest(value, map(str, declared.values))}"
-        if isinstance(declared, inspect.StrType) and declared.min_length and not value:
+    def _wrong_value(self, place: Place, error: Any, schema: Schema) -> str:
+        value = error.instance
+        if error.validator == "required":
+            return next(f"{name} is missing" for name in error.validator_value if error.message.startswith(repr(name)))
+        if error.validator == "enum":
+            return f"{quoted(value)} is not one of {_listed(schema)}{nearest(value, map(str, schema['enum']))}"
+        if error.validator == "minLength" and not value:
             return "must not be empty"
-        if isinstance(declared, _Number) and declared.ge is not None and declared.le is not None:
-            low, high = (
-                f"{bound:g}" if isinstance(bound, float) else str(bound) for bound in (declared.ge, declared.le)
-            )
-            if not declared.ge <= value <= declared.le:
-                return f"{shortened(node.value)} is out of range; it must be from {low} to {high}"
-        return ""
+        if error.validator in ("minimum", "maximum") and "minimum" in schema and "maximum" in schema:
+            low, high = (f"{b:g}" if isinstance(b, float) else str(b) for b in (schema["minimum"], schema["maximum"]))
+            written = shortened(place.document.written(place.keys))
+            return f"{written} is out of range; it must be from {low} to {high}"
+        return "this can't stand here" if schema.get("writeOnly") else shortened(error.message)
 
-    def _wrong_kind(self, node: Node, options: list[Any]) -> str:
-        """Return what was expected, what is there, and what to write instead."""
-        advice = ""
-        if isinstance(node, ScalarNode):
-            value = self._value(node)
-            texts = any(isinstance(option, _Text) for option in options)
-            if value is None:
-                seen = "nothing"
-                advice = '; leave the key out, or write ""' if texts else ""
-            elif isinstance(value, str):
-                seen = f"the text {quoted(value)}"
-                if isinstance(options[0], _Number) and value.strip().removeprefix("-").isdecimal():
-                    advice = f"; write {value.strip()} without quotes"
-            else:
-                kind = {bool: "boolean", int: "number", float: "number"}.get(type(value), short_tag(node))
-                seen = f"the {kind} {shortened(node.value)}"
-                if texts:
-                    advice = f'; write "{shortened(node.value)}" in quotes if that is what you mean'
+    def _wrong_kind(self, place: Place, value: Any, schema: Schema, options: Sequence[Schema]) -> Iterator[Finding]:
+        """Say what was expected, what is there, and what to write instead."""
+        position = place.document.find(place.keys)
+        types = ["string" if "enum" in option else option["type"] for option in options]
+        if isinstance(value, dict) and "object" in types:
+            for key in value:
+                if not isinstance(key, str):
+                    at = place.document.find((*place.keys, key), key=True)
+                    yield Finding(place, at, "a key must be a text")
+            return
+        if "number" in types:
+            types = [kind for kind in types if kind != "integer"]
+        expected = f"expected {' or '.join(dict.fromkeys(_KINDS[kind] for kind in types))}"
+        if schema.get("writeOnly"):
+            yield Finding(place, position, f"{expected}; write it in quotes", secret=True)
+            return
+        written = place.document.written(place.keys)
+        secret = bool(place.keys) and any(map(self._holds_secret, [schema, *options]))
+        if not place.keys:
+            expected += f", got {_kind(value)}{_sections(value, schema)}"
+        elif secret:
+            expected += f", got {_kind(value)}"
         else:
-            kind = "mapping" if isinstance(node, MappingNode) else "list"
-            seen = f"a {kind}"
-            if node.tag not in (MAPPING, LIST):
-                seen += f" with the tag {short_tag(node)}"
-        if isinstance(options[0], inspect.ListType) and not isinstance(node, SequenceNode):
-            advice = "; write a dash before each item"
-        return f"expected {_kinds(options)}, got {seen}{advice}"
+            expected += f", got {_seen(value, written)}{_advice(value, written, schema, types)}"
+        yield Finding(place, position, expected, secret)
 
 
-def _repeated(keys: Keys, key: Node, first: Node) -> Finding:
-    line, column = position_of(first)
-    message = f"the key {quoted(key.value)} is there already, at {line}:{column}; remove one of them"
-    return Finding(keys, position_of(key), message)
+def _kind(value: Any) -> str:
+    kinds = {dict: "a mapping", list: "a list", str: "a text", bool: "a boolean", type(None): "nothing"}
+    return kinds.get(type(value), "a number")
 
 
-def _bare(declared: Any) -> Any:
-    return declared.type if isinstance(declared, inspect.Metadata) else declared
+def _sections(value: Any, schema: Schema) -> str:
+    """Return what to do with a document that has no sections. What it is in the place of them is not shown."""
+    sections = schema.get("properties", {})
+    if isinstance(value, list):
+        names = [name for name, section in sections.items() if section.get("type") == "array"]
+        return f"; write the name of a section before it: {', '.join(names)}"
+    return f"; its sections are {', '.join(sections)}" if sections else ""
 
 
-def _kinds(options: list[Any]) -> str:
-    return " or ".join(dict.fromkeys(map(_kind, options)))
+def _seen(value: Any, written: str) -> str:
+    if value is None or isinstance(value, dict | list):
+        return _kind(value)
+    if isinstance(value, str):
+        return f"the text {quoted(value)}"
+    return f"the {'boolean' if isinstance(value, bool) else 'number'} {shortened(written)}"
 
 
-def _kind(declared: Any) -> str:
-    if isinstance(declared, inspect.StructType | inspect.DictType):
-        return "a mapping"
-    if isinstance(declared, inspect.ListType):
-        return "a list"
-    if isinstance(declared, inspect.IntType):
-        return "a whole number"
-    if isinstance(declared, inspect.FloatType):
-        return "a number"
-    return "a text"
+def _advice(value: Any, written: str, schema: Schema, types: Sequence[str]) -> str:
+    if types[0] == "array" and not isinstance(value, list):
+        return "; write a dash before each item"
+    if isinstance(value, dict) and "string" in types:
+        (key, inner), *more = value.items() or [("", 0)]
+        if inner is None and not more and str(key).partition(":")[0] == "n":
+            return f'; YAML takes braces for a mapping: write "{{{key}}}" in quotes'
+    if value is None and "string" in types:
+        return '; leave the key out, or write ""'
+    if isinstance(value, str) and types[0] in ("integer", "number") and value.strip().removeprefix("-").isdecimal():
+        return f"; write {value.strip()} without quotes"
+    if "examples" in schema and not isinstance(value, str):
+        return "; write it like " + ", or like ".join(schema["examples"])
+    if "enum" in schema:
+        return f"; write one of {_listed(schema)}"
+    if isinstance(value, int | float) and "string" in types:
+        return f'; write "{shortened(written)}" in quotes if that is what you mean'
+    return ""
+
+
+def _listed(schema: Schema) -> str:
+    return ", ".join(map(repr, schema["enum"]))

@@ -1,318 +1,96 @@
-"""From fixture files to the description of a world, with located errors.
+"""Files -> documents, each after those that it includes; entries -> as many as `repeat` says. Keeps the limits.
 
-A good file takes the short way: parsed, turned into the declared types by msgspec, and expanded. Only a file that
-fails there is gone over a second time, node by node (see `validation`), to say everything that is wrong with it and
-where. Knows nothing of servers or of what becomes of the description.
+Knows nothing of what stands in a file, but for how files include each other and how an entry is repeated.
 """
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from operator import attrgetter
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from string import Formatter
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
-from msgspec import UNSET
-from msgspec.structs import astuple
 
-from ..errors import FieldError, FixtureError, Problem, nearest
-from ..service.accounts import Account
-from ..service.baseline import Baseline
-from ..service.images import Image
-from ..service.schema import FixtureFile, ImageEntry, StepEntry
-from ..service.script import Step, StepBuilder
-from .problems import check, find
-from .yaml_text import Document, DocumentError, Position, position_in
+from ..errors import Problem, nearest
+from .problems import Place, refused
+from .yaml_text import DEEPEST, Document, DocumentError, Position, position_in
 
-_by_id = attrgetter("id")
-_PLACEHOLDER_FORMAT = re.compile(r"\d{0,3}[dxX]?", re.ASCII)
-_TEXTS = ("id", "name", "description", "ecs_image_id", "creation_time")
-"""The fields of an image in which `{n}` is replaced."""
-_IMAGE_FIELDS = len(Image.__struct_fields__)
+Content = TypeVar("Content")
+Record = TypeVar("Record", bound=msgspec.Struct)
+
+INCLUDE = "include"
+"""The key of the files that a file includes, relative to it."""
+REPEAT = "repeat"
+"""The key of how many an entry amounts to."""
+MOST_RECORDS = 2_000_000
+"""How many all entries together may amount to. [choice]"""
+LARGEST_FILE = 2**30
+"""In bytes: a larger one is taken for a mistake. [choice]"""
+_MOST_SIBLINGS = 1_000
+"""How many names in a folder are compared with one that is not there."""
+
+_FORMAT = re.compile(r"\d{0,3}[dxX]?", re.ASCII)
+_BRACES = re.compile("[{}]")
 
 
-def load(*paths: str | os.PathLike[str]) -> Baseline:
-    """Load fixture files, and those that they include, as one world. A file that is named twice counts once.
+class Files(Generic[Content]):
+    """Reads files, each once and after those that it includes.
 
-    Raises FixtureError, listing everything that is wrong with all of them.
+    `begin` is called with a document as soon as it is read, and returns what it makes of it and the items of its
+    `include` with their indices; `finish` is called with both after those were read. `problems` are what was wrong with
+    the files, in the order in which it was met.
     """
-    loading = _Loading()
-    for path in paths:
-        loading.read(Path(path))
-    return loading.finish()
 
-
-class _Place(NamedTuple):
-    """A place in the data of a file: `("images", 3, "Platform")`."""
-
-    document: Document
-    keys: tuple[str | int, ...]
-
-    def inside(self, *keys: str | int) -> "_Place":
-        return self._replace(keys=(*self.keys, *keys))
-
-    def problem(self, message: str) -> Problem:
-        position = find(self.document, self.keys)
-        return Problem(self.document.name, *position, _where(self.keys), message)
-
-
-def _where(keys: Sequence[str | int]) -> str:
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
-
-
-def _shown(path: Path) -> str:
-    """Return a path as short as it can be: relative to the current folder if it lies there."""
-    try:
-        return str(path.absolute().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
-
-
-_SECTIONS: dict[str, type] = {"include": str, "images": ImageEntry, "accounts": Account, "script": StepEntry}
-_Sections = Mapping[str, Iterable[tuple[int, Any]]]
-
-
-def _sound_items(data: Any, declared: type) -> Iterator[tuple[int, Any]]:
-    for index, item in enumerate(data if isinstance(data, list) else []):
-        with suppress(msgspec.ValidationError):
-            yield index, msgspec.convert(item, declared)
-
-
-class _Loading:
-    """The state of one `load`: what has been read so far, and what was wrong with it."""
-
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        begin: Callable[[Document], tuple[Content, Iterable[tuple[int, str]]]],
+        finish: Callable[[Document, Content], None],
+    ) -> None:
         self.problems: list[Problem] = []
-        self.seen: set[Path] = set()
-        self.open: list[Path] = []
-        self.images: list[Image] = []
-        self.image_places: list[tuple[_Place, int]] = []  # an entry, and how many images it made
-        self.accounts: list[Account] = []
-        self.account_places: list[_Place] = []
-        self.script: list[Step] = []
-        self.expect: Any = None
+        self._begin = begin
+        self._finish = finish
+        self.seen: dict[Path, None] = {}
+        """The files that were read, or tried, in that order."""
+        self._open: list[Path] = []
 
-    def read(self, path: Path, included: _Place | None = None) -> None:
-        """Read a file and, before it, those that it includes."""
+    def read(self, path: Path, included: Place | None = None) -> None:
+        """Read a file and, before what is in it, those that it includes."""
         try:
-            resolved = path.resolve()
-        except (OSError, ValueError, RuntimeError) as error:  # no path at all, or a loop of links
-            self._report(path, included, f"it can't be read: {error}")
-            return
-        if resolved in self.open:
-            chain = " -> ".join(_shown(open_path) for open_path in [*self.open[self.open.index(resolved) :], resolved])
-            self._report(path, included, f"the files include each other: {chain}")
-            return
-        if resolved in self.seen:
-            return
-        self.seen.add(resolved)
-        try:
-            text = _read_text(path)
+            document = self._document(path)
         except _UnreadableError as error:
-            self._report(path, included, str(error), error.position)
+            if included and error.position == (0, 0):  # where it is included is the best place to point at
+                self.problems.append(included.problem(f"{_shown(path)}: {error}"))
+            else:
+                self.problems.append(Problem(_shown(path), *error.position, "", str(error)))
             return
+        if document is None or (document.data is None and not document.flawed):
+            return
+        content, includes = self._begin(document)
+        self._open.append(path.resolve())
+        for index, name in includes:
+            self.read(path.parent / name, Place(document, (INCLUDE, index)))
+        self._open.pop()
+        self._finish(document, content)
+
+    def _document(self, path: Path) -> Document | None:
+        """Return what is in a file; None if it was read before. Raises _UnreadableError."""
+        resolved = _resolved(path)
+        if resolved in self._open:
+            cycle = [*self._open[self._open.index(resolved) :], resolved]
+            raise _UnreadableError(f"the files include each other: {' -> '.join(map(_shown, cycle))}")
+        if len(self._open) >= DEEPEST:
+            raise _UnreadableError(f"files include each other more than {DEEPEST} deep")
+        if resolved in self.seen:
+            return None
+        self.seen[resolved] = None
+        text = _read_text(path)
         try:
-            document = Document(_shown(path), text, is_json=path.suffix.lower() == ".json")
+            return Document(_shown(path), text, is_json=path.suffix.lower() == ".json")
         except DocumentError as error:
-            self.problems.append(Problem(_shown(path), *error.position, "", error.message))
-            return
-        if document.data is None:
-            return
-        sections = self._convert(document)
-        self.open.append(resolved)
-        for index, name in sections["include"]:
-            self.read(path.parent / name, _Place(document, ("include", index)))
-        self.open.pop()
-        self._take(sections, document)
-
-    def _convert(self, document: Document) -> _Sections:
-        """Return the items of each section with their indices, and report those that are not as declared."""
-        refused = ""
-        try:
-            content = msgspec.convert(document.data, FixtureFile)
-            refused = document.flaw
-            if not refused:
-                return {name: enumerate(getattr(content, name)) for name in _SECTIONS} | {
-                    "expect": [(0, content.expect)]
-                }
-        except msgspec.ValidationError as error:
-            refused = str(error)
-        found = [Problem(document.name, *f.position, _where(f.keys), f.message) for f in check(document, FixtureFile)]
-        self.problems += found or [Problem(document.name, 0, 0, "", refused)]
-        # What is as declared is gone on with, to find what else is wrong.
-        data = document.data if isinstance(document.data, dict) else {}
-        return {name: _sound_items(data.get(name), declared) for name, declared in _SECTIONS.items()} | {"expect": []}
-
-    def _report(self, path: Path, included: _Place | None, message: str, position: Position = (0, 0)) -> None:
-        """Report what is wrong with a file as a whole: where it is included, if there is no better place."""
-        if included and position == (0, 0):
-            self.problems.append(included.problem(f"{_shown(path)}: {message}"))
-        else:
-            self.problems.append(Problem(_shown(path), *position, "", message))
-
-    def _take(self, sections: _Sections, document: Document) -> None:
-        for index, entry in sections["images"]:
-            place = _Place(document, ("images", index))
-            before = len(self.images)
-            self.images += self._expand(entry, place)
-            self.image_places.append((place, len(self.images) - before))
-        for index, account in sections["accounts"]:
-            self.accounts.append(account)
-            self.account_places.append(_Place(document, ("accounts", index)))
-        for index, step in sections["script"]:
-            self._take_step(step, _Place(document, ("script", index)))
-        for _, expect in sections["expect"]:
-            self.expect = self.expect if expect is None else expect
-
-    def _expand(self, entry: ImageEntry, place: _Place) -> list[Image]:
-        """Return the images that an entry amounts to, and report what is wrong with it."""
-        try:
-            if entry.repeat is not UNSET:
-                return self._repeat(entry, entry.repeat, place)
-            if "{n" not in entry.id:
-                return [Image(*astuple(entry)[:_IMAGE_FIELDS])]
-            message = f"{entry.id!r} has a placeholder but is not repeated; add repeat: 10, or as many as you want"
-            self.problems.append(place.inside("Id").problem(message))
-        except FieldError as error:
-            self.problems.append(place.inside(error.field).problem(str(error)))
-        return []
-
-    def _repeat(self, entry: ImageEntry, count: int, place: _Place) -> list[Image]:
-        texts = {name: getattr(entry, name) for name in _TEXTS if re.search("[{}]", getattr(entry, name))}
-        problems = list(_placeholder_problems(texts, place))
-        self.problems += problems
-        constant = {name: getattr(entry, name) for name in Image.__struct_fields__ if name not in texts}
-        return [
-            Image(**constant, **{name: text.format(n=number) for name, text in texts.items()})
-            for number in range(0 if problems else count)
-        ]
-
-    def _take_step(self, entry: StepEntry, place: _Place) -> None:
-        line = find(place.document, place.keys)[0]
-        origin = f"{place.document.name}:{line}" if line else place.document.name
-        key = "on"
-        try:
-            step = StepBuilder(entry.on, origin=origin)
-            key = "calls"
-            step = StepBuilder(entry.on, None if entry.calls is UNSET else entry.calls, origin=origin)
-            key = "where"
-            step = StepBuilder(entry.on, None if entry.calls is UNSET else entry.calls, entry.where, origin=origin)
-            key = "fail"
-            if isinstance(entry.fail, dict):
-                _fail(step, entry.fail)
-            elif entry.fail is not UNSET:
-                step.fail(entry.fail)
-            key = "delay"
-            if entry.delay is not UNSET:
-                step.delay(entry.delay)
-            key = "drop"
-            if entry.drop is not UNSET:
-                step.drop(entry.drop)
-            key = "reply"
-            if entry.reply is not UNSET:
-                step.reply(entry.reply.status, entry.reply.headers, entry.reply.body)
-        except ValueError as error:
-            self.problems.append(place.inside(key).problem(str(error)))
-            return
-        for index, image in enumerate(entry.add):
-            step.add(*self._expand(image, place.inside("add", index)))
-        if entry.remove:
-            step.remove(*entry.remove)
-        if not step.attempted:
-            message = "the step does nothing; give it fail, delay, drop, reply, add or remove"
-            self.problems.append(place.problem(message))
-        self.script.append(step.step)
-
-    def finish(self) -> Baseline:
-        """Return the whole, or raise everything that was wrong."""
-        ids = {image.id for image in self.images}
-        if len(ids) < len(self.images):
-            self._report_duplicate_ids()
-        self._report_duplicate_accounts()
-        self._report_orphans()
-        if self.problems:
-            raise FixtureError(self.problems)
-        self.images.sort(key=_by_id)
-        return Baseline({"images": self.images}, self.accounts, self.script, self.expect, tuple(self.seen))
-
-    def _report_duplicate_ids(self) -> None:
-        first: dict[str, _Place] = {}
-        images = iter(self.images)
-        for place, count in self.image_places:
-            reported = False
-            for _ in range(count):
-                image_id = next(images).id
-                if image_id not in first:
-                    first[image_id] = place
-                elif not reported:
-                    reported = True  # once for an entry that is repeated
-                    self._report_duplicate("Id", image_id, place, first[image_id])
-
-    def _report_duplicate_accounts(self) -> None:
-        first: dict[str, _Place] = {}
-        for account, place in zip(self.accounts, self.account_places, strict=True):
-            if place != first.setdefault(account.access_key_id, place):
-                self._report_duplicate("AccessKeyId", account.access_key_id, place, first[account.access_key_id])
-
-    def _report_duplicate(self, key: str, value: str, place: _Place, first: _Place) -> None:
-        line, column = find(first.document, (*first.keys, key))
-        elsewhere = f"{first.document.name}:{line}:{column}: {_where(first.keys)}"
-        self.problems.append(
-            place.inside(key).problem(f"{value!r} is there already, at {elsewhere}; each must be unique")
-        )
-
-    def _report_orphans(self) -> None:
-        """Report Self images that nobody could see: they have the default owner, and no account is that owner."""
-        owners = {account.owner_id for account in self.accounts}
-        images = iter(self.images)
-        for place, count in self.image_places if owners else ():
-            for image in [next(images) for _ in range(count)][:1]:
-                if (
-                    image.type == "Self"
-                    and image.owner_id not in owners
-                    and "OwnerId" not in place.document.at(place.keys)
-                ):
-                    allowed = ", ".join(map(str, sorted(owners)))
-                    message = f"no account has the default OwnerId {image.owner_id}, so nobody would see it"
-                    self.problems.append(place.problem(f"{message}; give it one of {allowed}"))
-
-
-def _fail(step: StepBuilder, arguments: dict[str, str | int]) -> None:
-    if "code" not in arguments:
-        raise ValueError("which error? add code")
-    step.fail(**arguments)  # type: ignore[arg-type]  # checked by fail itself
-
-
-def _placeholder_problems(texts: dict[str, str], place: _Place) -> Iterator[Problem]:
-    """Yield what is wrong with the placeholders of an entry that is repeated; `texts` are those that hold any."""
-    for name, text in texts.items():
-        problem = _placeholder_problem(text)
-        if problem:
-            encoded = Image.__struct_encode_fields__[Image.__struct_fields__.index(name)]
-            yield place.inside(encoded).problem(problem)
-    if "n" not in _placeholders(texts.get("id", "")):
-        yield place.inside("Id").problem("a repeated image needs {n} in its Id, or all would have the same")
-
-
-def _placeholder_problem(text: str) -> str:
-    try:
-        for _, placeholder, form, conversion in Formatter().parse(text):
-            if placeholder is not None and (placeholder != "n" or conversion):
-                return f"unknown placeholder {{{placeholder}}}; the only one is {{n}} (a brace itself is {{{{ or }}}})"
-            if not _PLACEHOLDER_FORMAT.fullmatch(form or ""):
-                return f"unknown format {{n:{form}}}; write {{n}}, or {{n:04}} for four digits"
-    except ValueError as error:
-        return f"{text!r} has a stray brace ({error}); a brace itself is {{{{ or }}}}"
-    return ""
-
-
-def _placeholders(text: str) -> set[str | None]:
-    with suppress(ValueError):
-        return {placeholder for _, placeholder, _, _ in Formatter().parse(text)}
-    return {"n"}  # a stray brace is a problem of its own
+            raise _UnreadableError(error.message, error.position) from None
 
 
 class _UnreadableError(Exception):
@@ -321,15 +99,36 @@ class _UnreadableError(Exception):
         self.position = position
 
 
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except FileNotFoundError:
+        raise _UnreadableError("it can't be read: the current folder is gone; give a whole path") from None
+    except (OSError, ValueError, RuntimeError) as error:  # no path at all, or a loop of links
+        raise _UnreadableError(f"it can't be read: {error}") from None
+
+
+def _shown(path: Path) -> str:
+    """Return a path as short as it can be: relative to the current folder if it lies there."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except (OSError, ValueError):
+        return str(path)
+
+
 def _read_text(path: Path) -> str:
     """Return a file's text. Raises _UnreadableError, saying what to do."""
     try:
+        about = path.stat()
+        if stat.S_ISDIR(about.st_mode):
+            raise _UnreadableError("it is a folder; name the files in it")
+        if not stat.S_ISREG(about.st_mode):  # a FIFO, a device or a socket may never end, or never begin
+            raise _UnreadableError("it is no regular file; save what it gives to one")
+        if about.st_size > LARGEST_FILE:
+            raise _UnreadableError(f"it is larger than {LARGEST_FILE:,} bytes; use repeat, or write less")
         content = path.read_bytes()
     except FileNotFoundError:
-        siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise _UnreadableError(f"there is no such file{nearest(path.name, siblings)}") from None
-    except IsADirectoryError:
-        raise _UnreadableError("it is a folder; name the files in it") from None
+        raise _UnreadableError(f"there is no such file{nearest(path.name, _siblings(path))}") from None
     except (OSError, ValueError) as error:
         raise _UnreadableError(f"it can't be read: {getattr(error, 'strerror', None) or error}") from None
     try:
@@ -338,3 +137,135 @@ def _read_text(path: Path) -> str:
         before = content[: error.start].decode("utf-8-sig", "replace")
         message = f"it is not UTF-8 (byte 0x{content[error.start]:02x}); save it as UTF-8"
         raise _UnreadableError(message, position_in(before, len(before))) from None
+
+
+def _siblings(path: Path) -> list[str]:
+    try:
+        with os.scandir(path.parent) as entries:
+            return [entry.name for entry in islice(entries, _MOST_SIBLINGS)]
+    except OSError:  # it is not there, or may be entered and not listed
+        return []
+
+
+class Expanded(NamedTuple, Generic[Record]):
+    """The records of a list of entries."""
+
+    place: Place
+    records: list[Record]
+    counts: dict[int, int]
+    """How many of the records each entry made, by its index, in the order of the records."""
+
+    def by_entry(self) -> Iterator[tuple[Place, list[Record]]]:
+        """Yield the place of each entry, and its records."""
+        records = iter(self.records)
+        for index, count in self.counts.items():
+            yield self.place.inside(index), list(islice(records, count))
+
+
+class Entries:
+    """Makes records of entries, within the limits. What is wrong with them is added to `problems`."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        self._made = 0
+
+    def expand(
+        self, place: Place, entries: Iterable[tuple[int, Any]], record: type[Record], key: str, noun: str
+    ) -> "Expanded[Record]":
+        """Return the records that the entries of a list amount to: none of one with which something is wrong.
+
+        `key` is the field that must differ between records, `noun` what one of them is called.
+        """
+        records: list[Record] = []
+        counts: dict[int, int] = {}
+        for index, entry in entries:
+            before = len(records)
+            if REPEAT not in entry and "{n" not in entry[key] and self._made < MOST_RECORDS:
+                self._made += 1  # the short way, since there may be many
+                try:
+                    records.append(msgspec.convert(entry, record))
+                except msgspec.ValidationError as error:
+                    self.problems.append(refused(place.inside(index), error))
+            else:
+                records += self._repeat(place.inside(index), entry, record, key, noun)
+            counts[index] = len(records) - before
+        return Expanded(place, records, counts)
+
+    def _repeat(
+        self, place: Place, entry: Mapping[str, Any], record: type[Record], key: str, noun: str
+    ) -> list[Record]:
+        found = list(self._wrong_placeholders(place, entry, key, noun))
+        count = entry.get(REPEAT, 1)
+        if not found and self._made + count > MOST_RECORDS:
+            at = place.inside(REPEAT) if REPEAT in entry else place
+            found.append(at.problem(f"this makes more than {MOST_RECORDS:,} records in all; make fewer"))
+        self.problems += found
+        if found:
+            return []
+        self._made += count
+        template = {name: value for name, value in entry.items() if name != REPEAT}
+        fill = _filler(template) or (lambda _: template)
+        try:
+            return [msgspec.convert(fill(number), record) for number in range(count)]
+        except msgspec.ValidationError as error:
+            self.problems.append(refused(place, error))
+            return []
+
+    @staticmethod
+    def _wrong_placeholders(place: Place, entry: Mapping[str, Any], key: str, noun: str) -> Iterator[Problem]:
+        if REPEAT not in entry:
+            if "{n" in entry[key]:
+                message = f"{entry[key]!r} has a placeholder but is not repeated"
+                yield place.inside(key).problem(f"{message}; add repeat: 10, or as many as you want")
+            return
+        for keys, text in _texts_with_braces(entry, ()):
+            if problem := _wrong_placeholder(text):
+                yield place.inside(*keys).problem(problem)
+        if "{n" not in entry[key].replace("{{", ""):
+            message = f"a repeated {noun} needs {{n}} in its {key}, or all would have the same"
+            yield place.inside(key).problem(message)
+
+
+def _texts_with_braces(data: Any, keys: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
+    if isinstance(data, str):
+        if _BRACES.search(data):
+            yield keys, data
+    elif isinstance(data, dict | list):
+        for key, part in data.items() if isinstance(data, dict) else enumerate(data):
+            yield from _texts_with_braces(part, (*keys, key))
+
+
+def _wrong_placeholder(text: str) -> str:
+    """Return what is wrong with the placeholders of a text, or nothing."""
+    try:
+        for _, placeholder, form, conversion in Formatter().parse(text):
+            if placeholder is not None and (placeholder != "n" or conversion):
+                return f"unknown placeholder {{{placeholder}}}; the only one is {{n}} (a brace itself is {{{{ or }}}})"
+            if not _FORMAT.fullmatch(form or ""):
+                return f"unknown format {{n:{form}}}; write {{n}}, or {{n:04}} for four digits"
+    except ValueError as error:
+        return f"{text!r} has a stray brace ({error}); a brace itself is {{{{ or }}}}"
+    return ""
+
+
+class _Part(NamedTuple):
+    key: Any
+    fill: Callable[[int], Any]
+
+
+def _filler(data: Any) -> Callable[[int], Any] | None:
+    """Return a function from a number to the data with it in its texts; None if there are no placeholders in it."""
+    if isinstance(data, str):
+        return (lambda number: data.format(n=number)) if _BRACES.search(data) else None
+    if not isinstance(data, dict | list):
+        return None
+    items = data.items() if isinstance(data, dict) else enumerate(data)
+    parts = [_Part(key, fill) for key, part in items if (fill := _filler(part))]
+
+    def filled(number: int) -> Any:
+        copy = data.copy()
+        for key, fill in parts:
+            copy[key] = fill(number)
+        return copy
+
+    return filled if parts else None

@@ -1,22 +1,33 @@
-"""What fixture files amount to: the baseline of a world, to which `reset()` returns."""
+"""From the sections of fixture files to the baseline of a world, to which `reset()` returns.
+
+The one importer of `fixture_files`. A good file takes the short way: parsed, converted by msgspec, expanded. Only one
+that is refused is gone over by its schema, to say everything that is wrong with it. Knows nothing of any resource.
+"""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
+from ..errors import FixtureError, Problem
+from ..fixture_files.problems import Finding, Place, all_problems, check, refused
+from ..fixture_files.reading import Entries, Expanded, Files
+from ..fixture_files.yaml_text import Document
 from .accounts import Account
+from .operation import Resource
 from .records import check_record
 from .registry import RESOURCES, resource_of
-from .script import Step
+from .schema import FREE_PREFIX, ITEMS, SCHEMA_KEY, FixtureFile
+from .script import EFFECTS, Step, StepBuilder
 
 
 class Baseline(NamedTuple):
     """The sections of fixture files, merged and validated. Never changed."""
 
-    records: Mapping[str, Sequence[msgspec.Struct]] = {}
+    records: Mapping[str, Sequence[Any]] = {}
     """The records of each resource, by its name, in ascending order of their keys, each key once."""
     accounts: Sequence[Account] = ()
     """Each access key Id once. With none, requests need no signature."""
@@ -25,6 +36,225 @@ class Baseline(NamedTuple):
     """Free data for the test."""
     files: tuple[Path, ...] = ()
     """Every file that was read for it."""
+
+
+def load(*paths: str | os.PathLike[str]) -> Baseline:
+    """Load fixture files, and those that they include, as one world. A file that is named twice counts once.
+
+    Raises FixtureError, listing everything that is wrong with all of them.
+    """
+    loading = _Loading()
+    for path in paths:
+        loading.files.read(Path(path))
+    return loading.baseline()
+
+
+class _Sections(NamedTuple):
+    """What is sound of a file."""
+
+    data: Mapping[str, Any]
+    items: Mapping[str, Iterable[tuple[int, Any]]]
+    """The converted items of each section that is a list, with their indices."""
+    expect: Any = None
+
+
+class _Loading:
+    """The state of one `load`: what has been read so far, and what was wrong with it."""
+
+    def __init__(self) -> None:
+        self.files = Files(self._begin, self._finish)
+        self.problems = self.files.problems
+        self._entries = Entries(self.problems)
+        self._made: dict[str, list[Expanded[Any]]] = {resource.name: [] for resource in RESOURCES}
+        self._accounts: list[tuple[Place, Account]] = []
+        self._script: list[Step] = []
+        self._expect: Any = None
+
+    def _begin(self, document: Document) -> tuple[_Sections, Iterable[tuple[int, str]]]:
+        sections = self._convert(document)
+        return sections, sections.items["include"]
+
+    def _convert(self, document: Document) -> _Sections:
+        data = document.data
+        if isinstance(data, dict):
+            free = [key for key in data if isinstance(key, str) and (key.startswith(FREE_PREFIX) or key == SCHEMA_KEY)]
+            data = {key: value for key, value in data.items() if key not in free} if free else data
+        try:
+            content = msgspec.convert(data, FixtureFile)
+        except msgspec.ValidationError as error:
+            found = all_problems(document, _findings(document, data))
+            self.problems += found or [refused(Place(document), error)]
+        else:
+            if not document.flawed:
+                items = {name: enumerate(getattr(content, name)) for name in ITEMS}
+                return _Sections(data, items, content.expect)
+            self.problems += all_problems(document, ())
+        # What is as declared is gone on with, to find what else is wrong.
+        data = data if isinstance(data, dict) else {}
+        return _Sections(data, {name: _sound_items(data.get(name), declared) for name, declared in ITEMS.items()})
+
+    def _finish(self, document: Document, sections: _Sections) -> None:
+        for resource in RESOURCES:
+            entries = sections.data.get(resource.name, ())
+            items = ((index, entries[index]) for index, _ in sections.items[resource.name])
+            self._made[resource.name].append(self._expand(Place(document, (resource.name,)), items, resource))
+        for index, account in sections.items["accounts"]:
+            self._accounts.append((Place(document, ("accounts", index)), account))
+        for index, _ in sections.items["script"]:
+            self._take_step(Place(document, ("script", index)), sections.data["script"][index])
+        if sections.expect is not None:
+            self._expect = sections.expect
+
+    def _expand(self, place: Place, entries: Iterable[tuple[int, Any]], resource: Resource[Any]) -> Expanded[Any]:
+        return self._entries.expand(place, entries, resource.record, resource.key, resource.noun)
+
+    def _take_step(self, place: Place, written: Mapping[str, Any]) -> None:
+        wrong: list[Problem] = []
+        builder = _builder(place, written, wrong)
+        effects = [effect for effect in EFFECTS if effect in written]
+        for effect in effects:
+            try:
+                if effect in ("add", "remove"):
+                    for resource, inside, items in _by_resource(place.inside(effect), written[effect]):
+                        self._change(builder, effect, resource, inside, items)
+                else:
+                    _give(builder, effect, written[effect])
+            except (TypeError, ValueError) as error:
+                wrong.append(place.inside(effect).problem(str(error)))
+        if not effects:
+            known = f"{', '.join(EFFECTS[:-1])} or {EFFECTS[-1]}"
+            wrong.append(place.problem(f"the step does nothing; give it {known}"))
+        self.problems += wrong
+        self._script.append(builder.step)
+
+    def _change(
+        self, builder: StepBuilder, effect: str, resource: Resource[Any], place: Place, items: Sequence[Any]
+    ) -> None:
+        if effect == "remove":
+            builder.remove(*items, resource=resource.name)
+        else:
+            builder.add(*self._expand(place, enumerate(items), resource).records)
+
+    def baseline(self) -> Baseline:
+        """Return the whole, or raise everything that was wrong."""
+        records = {resource.name: self._in_order(resource) for resource in RESOURCES}
+        self._report_duplicate_accounts()
+        for resource in RESOURCES:
+            self._report_orphans(resource)
+        if self.problems:
+            raise FixtureError(self.problems)
+        accounts = tuple(account for _, account in self._accounts)
+        return Baseline(records, accounts, tuple(self._script), self._expect, tuple(self.files.seen))
+
+    def _in_order(self, resource: Resource[Any]) -> tuple[msgspec.Struct, ...]:
+        records = [record for made in self._made[resource.name] for record in made.records]
+        keys = [resource.key_of(record) for record in records]
+        if len(set(keys)) < len(keys):
+            self._report_duplicates(resource)
+        pairs = sorted(zip(keys, records, strict=True), key=itemgetter(0))
+        return tuple(record for _, record in pairs)
+
+    def _entries_of(self, resource: Resource[Any]) -> Iterator[tuple[Place, list[Any]]]:
+        for expanded in self._made[resource.name]:
+            yield from expanded.by_entry()
+
+    def _report_duplicates(self, resource: Resource[Any]) -> None:
+        first: dict[str, Place] = {}
+        for place, records in self._entries_of(resource):
+            for key in map(resource.key_of, records):
+                if first.setdefault(key, place) is not place:
+                    self._report_duplicate(resource.key, key, place, first[key])
+                    break  # once for an entry that is repeated
+
+    def _report_duplicate_accounts(self) -> None:
+        first: dict[str, Place] = {}
+        for place, account in self._accounts:
+            key = account.access_key_id
+            if first.setdefault(key, place) is not place:
+                self._report_duplicate("AccessKeyId", key, place, first[key])
+
+    def _report_duplicate(self, key: str, value: str, place: Place, first: Place) -> None:
+        elsewhere = f"{first.inside(key)}: {first.where}"
+        message = f"{value!r} is there already, at {elsewhere}; each must be unique"
+        self.problems.append(place.inside(key).problem(message))
+
+    def _report_orphans(self, resource: Resource[Any]) -> None:
+        """Report records that nobody could see: they have the default owner, and no account is that owner."""
+        owners = {account.owner_id for _, account in self._accounts}
+        for place, records in self._entries_of(resource) if owners else ():
+            owner = resource.owner_of(records[0]) if records else None
+            if owner is not None and owner not in owners and owner not in place.data.values():
+                allowed = ", ".join(map(str, sorted(owners)))
+                message = (
+                    f"no account has the default OwnerId {owner}, so nobody would see it; give it one of {allowed}"
+                )
+                self.problems.append(place.problem(message))
+
+
+def _findings(document: Document, data: Any) -> Iterator[Finding]:
+    """Yield everything that is not as declared: of a long list, only the items that msgspec refuses are gone over."""
+    outline = data
+    if isinstance(data, dict):
+        outline = {name: [] if name in ITEMS and isinstance(value, list) else value for name, value in data.items()}
+    yield from check(Place(document), outline, FixtureFile)
+    for name, declared in ITEMS.items() if isinstance(data, dict) else ():
+        items = data.get(name)
+        for index, item in enumerate(items if isinstance(items, list) else ()):
+            try:
+                msgspec.convert(item, declared)
+            except msgspec.ValidationError as error:
+                place = Place(document, (name, index))
+                found = list(check(place, item, declared))
+                yield from found or [Finding.of(refused(place, error), place)]
+
+
+def _sound_items(data: Any, declared: Any) -> Iterator[tuple[int, Any]]:
+    for index, item in enumerate(data if isinstance(data, list) else ()):
+        try:
+            yield index, msgspec.convert(item, declared)
+        except msgspec.ValidationError:
+            continue
+
+
+def _builder(place: Place, written: Mapping[str, Any], wrong: list[Problem]) -> StepBuilder:
+    """Return the step in the making with the trigger of an entry, without those parts that are wrong."""
+    trigger: dict[str, Any] = {"origin": str(place).rpartition(":")[0]}
+    names = {"on": "operation", "calls": "calls", "account": "account", "host": "host"}
+    parts = [(place.inside(key), {name: written[key]}) for key, name in names.items() if key in written]
+    for name, value in written.get("where", {}).items():
+        parts.append((place.inside("where", name), {"where": {name: value}}))
+    where: dict[str, Any] = {}
+    for inside, part in parts:
+        try:
+            StepBuilder(**trigger | part)
+        except (TypeError, ValueError) as error:
+            wrong.append(inside.problem(str(error)))
+        else:
+            where |= part.pop("where", {})
+            trigger |= part
+    return StepBuilder(**trigger, where=where)
+
+
+def _give(builder: StepBuilder, effect: str, value: Any) -> None:
+    """Give a step one effect, as the file says it. Raises TypeError and ValueError, as the effect does."""
+    if effect == "fail" and isinstance(value, dict):
+        if "code" not in value:
+            raise ValueError("which error? add code")
+        builder.fail(**value)
+    elif effect == "reply":
+        raw = {"raw": value["raw"].encode()} if "raw" in value else {}
+        builder.reply(**value | raw)
+    else:
+        getattr(builder, effect)(value)
+
+
+def _by_resource(place: Place, written: Any) -> Iterator[tuple[Resource[Any], Place, Sequence[Any]]]:
+    """Yield the resources that an `add` or `remove` names, and what it says of each: a list means the first."""
+    if isinstance(written, list):
+        yield RESOURCES[0], place, written
+        return
+    for resource in RESOURCES:
+        yield resource, place.inside(resource.name), written.get(resource.name, ())
 
 
 DEFAULT_CATALOGUE = Path(__file__).parent.parent / "default.yaml"
@@ -37,8 +267,6 @@ def describe(fixtures: Iterable[str | os.PathLike[str] | msgspec.Struct], accoun
     Raises FixtureError for files that do not load, ValueError for an Id or an access key that is there twice, and
     TypeError for what is neither a path nor a record.
     """
-    from ..fixture_files.reading import load
-
     paths, records = [], []
     for fixture in fixtures:
         if isinstance(fixture, msgspec.Struct) and (resource := resource_of(fixture)):
@@ -60,13 +288,13 @@ def describe(fixtures: Iterable[str | os.PathLike[str] | msgspec.Struct], accoun
             if merged[resource.name].setdefault(key, record) is not record:
                 raise ValueError(f"there is an {resource.noun} {key!r} already; each Id must be unique")
         baseline = baseline._replace(
-            records={name: [found[key] for key in sorted(found)] for name, found in merged.items()}
+            records={name: tuple(found[key] for key in sorted(found)) for name, found in merged.items()}
         )
     accounts = list(accounts)
     if accounts:
         for account in accounts:
             check_record(account, Account)
-        all_accounts = [*baseline.accounts, *accounts]
+        all_accounts = (*baseline.accounts, *accounts)
         if len({account.access_key_id for account in all_accounts}) < len(all_accounts):
             raise ValueError("two accounts have the same access key Id; each must be unique")
         baseline = baseline._replace(accounts=all_accounts)

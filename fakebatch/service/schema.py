@@ -1,51 +1,81 @@
-"""The declaration of a fixture file: its sections, their fields, types, limits and defaults.
+"""The declaration of a fixture file, and its JSON Schema: derived from the registry. Knows nothing of any resource.
 
-One declaration validates files (see `loader`), and gives the JSON Schema that editors read.
+One declaration validates files (see `baseline`), and gives the JSON Schema that editors read.
 """
 
+import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
 from .accounts import Account
-from .images import Image
-from .registry import ANY
+from .operation import Resource
+from .registry import ANY, RESOURCES
 from .script import LONGEST_DELAY
 
 MOST_REPEATS = 1_000_000
+"""How many one entry may amount to. [choice]"""
+SCHEMA_KEY = "$schema"
+"""Where editors look for the schema of a JSON file."""
+FREE_PREFIX = "x-"
+"""Keys at the top level that begin so are free: a home for anchors."""
+
+_Repeat = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=MOST_REPEATS,
+        description="Make so many of this entry. {n}, or {n:04} with zeros in front, is replaced by 0, 1, 2, ...",
+    ),
+]
 
 
-class ImageEntry(Image, frozen=True, forbid_unknown_fields=True):
-    """An image, or as many as `repeat` says, numbered by `{n}` in the texts of the entry."""
+def _entry(resource: Resource[Any]) -> type[msgspec.Struct]:
+    """Return the type of a resource's entries: its record, with `repeat`."""
 
-    repeat: (
-        Annotated[
-            int,
-            Meta(
-                ge=0,
-                le=MOST_REPEATS,
-                description="Make so many images of this entry."
-                " {n}, or {n:04} with zeros in front, is replaced by 0, 1, 2, ...",
-            ),
-        ]
-        | UnsetType
-    ) = field(default=UNSET, name="repeat")
+    class Entry(resource.record, frozen=True, kw_only=True, forbid_unknown_fields=True):  # type: ignore[misc, name-defined, call-arg]  # derived
+        repeat: _Repeat | UnsetType = field(default=UNSET, name="repeat")
 
-    def __post_init__(self) -> None:
-        """Leave the checks to the images that the entry amounts to: its texts may hold placeholders."""
+        def __post_init__(self) -> None:
+            """Leave the checks to the records that the entry amounts to: its texts may hold placeholders."""
+
+    Entry.__name__ = f"{resource.record.__name__}Entry"
+    Entry.__doc__ = f"An entry for one record of the type {resource.record.__name__}, or for many."
+    return Entry
+
+
+ENTRIES = {resource.name: _entry(resource) for resource in RESOURCES}
+"""The types of the entries of each resource's section."""
+
+
+def _by_resource(name: str, items: Mapping[str, Any], doc: str) -> Any:
+    fields: list[Any] = [(resource, list[item], field(default_factory=list)) for resource, item in items.items()]  # type: ignore[valid-type]
+    return msgspec.defstruct(name, fields, namespace={"__doc__": doc}, frozen=True, forbid_unknown_fields=True)
+
+
+_FIRST = RESOURCES[0].name
+_Added: Any = list[ENTRIES[_FIRST]] | _by_resource("Added", ENTRIES, "Records, by the names of their resources.")  # type: ignore[valid-type]
+_Removed: Any = list[str] | _by_resource(
+    "Removed", dict.fromkeys(ENTRIES, str), "Keys of records, by the names of their resources."
+)
 
 
 class ReplyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A raw response in the place of the service's."""
+    """A response in the place of the service's."""
 
     status: Annotated[int, Meta(ge=200, le=599)] = 200
-    headers: dict[str, str] = {}
-    body: str = ""
+    headers: Annotated[
+        dict[str, str | int | float] | list[tuple[str, str | int | float]],
+        Meta(description="A mapping, or a list of pairs of a name and a value."),
+    ] = {}
+    body: Annotated[Any, Meta(description="Text, or anything that JSON can express.")] = ""
+    raw: Annotated[str, Meta(description="Sent as it is, in the place of all else.")] | UnsetType = UNSET
 
 
 class StepEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A step of the script: a trigger (`on`, `calls`, `where`), and what to do then."""
+    """A step of the script: a trigger (on, calls, where, account, host), and what to do then."""
 
     on: Annotated[str, Meta(description="The operation, or any.")] = ANY
     calls: (
@@ -55,15 +85,16 @@ class StepEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ]
         | UnsetType
     ) = UNSET
-    where: Annotated[
-        dict[str, str | int], Meta(description="Values that parameters of the query or of the body must have.")
-    ] = {}
+    where: Annotated[dict[str, str | int], Meta(description="Values that parameters must have.")] = {}
+    account: Annotated[str, Meta(description="The access key Id of who asks.")] | UnsetType = UNSET
+    host: Annotated[str, Meta(description="The host that is asked, with * for any part.")] | UnsetType = UNSET
     fail: (
         Annotated[
             str | dict[str, str | int],
             Meta(
                 description="A documented code; or a mapping of code and the arguments of its message;"
-                " or one of status, code and message."
+                " or one of status, code and message.",
+                examples=["InternalError", '{status: 500, code: Broken, message: "What clients see."}'],
             ),
         ]
         | UnsetType
@@ -72,30 +103,56 @@ class StepEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[float, Meta(ge=0, le=LONGEST_DELAY, description="Answer only after so many seconds.")] | UnsetType
     ) = UNSET
     drop: (
-        Annotated[Literal["before", "during"], Meta(description="Break the connection before or during the response.")]
+        Annotated[
+            Literal["before", "during", "silently"],
+            Meta(description="Break the connection before or during the response, or end it without a byte."),
+        ]
         | UnsetType
     ) = UNSET
-    reply: Annotated[ReplyEntry, Meta(description="A raw response in the place of the service's.")] | UnsetType = UNSET
-    add: Annotated[list[ImageEntry], Meta(description="Images that appear just before the call is answered.")] = []
-    remove: Annotated[list[str], Meta(description="Ids of images that vanish just before the call is answered.")] = []
+    reply: Annotated[ReplyEntry, Meta(description="A response in the place of the service's.")] | UnsetType = UNSET
+    trickle: (
+        Annotated[float, Meta(ge=0, le=LONGEST_DELAY, description="Spread the body over so many seconds.")] | UnsetType
+    ) = UNSET
+    add: (
+        Annotated[
+            _Added,
+            Meta(description=f"What appears just before the call is carried out: {_FIRST}, or a mapping of resources."),
+        ]
+        | UnsetType
+    ) = UNSET
+    remove: (
+        Annotated[
+            _Removed,
+            Meta(description=f"Ids of what vanishes just before: of {_FIRST}, or a mapping of resources."),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
-class FixtureFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A world for fakebatch: images, accounts, a script of things that go wrong."""
+ITEMS: dict[str, Any] = {"include": str, **ENTRIES, "accounts": Account, "script": StepEntry}
+"""The types of the items of the sections that are lists."""
+_ABOUT = {
+    "include": "Other fixture files, relative to this one.",
+    "accounts": "With these, signatures are checked, and each caller sees its own records.",
+}
 
-    include: Annotated[list[str], Meta(description="Other fixture files, relative to this one.")] = []
-    images: list[ImageEntry] = []
-    accounts: Annotated[
-        list[Account], Meta(description="With these, signatures are checked, and each caller sees its own Self images.")
-    ] = []
-    script: list[StepEntry] = []
-    expect: Annotated[Any, Meta(description="Free data for the test.")] = None
+FixtureFile: Any = msgspec.defstruct(
+    "FixtureFile",
+    [
+        *(
+            (name, Annotated[list[item], Meta(description=_ABOUT[name])] if name in _ABOUT else list[item], [])  # type: ignore[valid-type]
+            for name, item in ITEMS.items()
+        ),
+        ("expect", Annotated[Any, Meta(description="Free data for the test.")], None),
+    ],
+    namespace={"__doc__": "A world for fakebatch: what there is, who asks, and a script of things that go wrong."},
+    frozen=True,
+    forbid_unknown_fields=True,
+)
 
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of fixture files."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "fakebatch fixture file",
-        **msgspec.json.schema(FixtureFile),
-    }
+    derived = msgspec.json.schema(FixtureFile)
+    derived["$defs"]["FixtureFile"]["patternProperties"] = {f"^{FREE_PREFIX}": {}, f"^{re.escape(SCHEMA_KEY)}$": {}}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "fakebatch fixture file", **derived}
