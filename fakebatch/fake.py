@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from .errors import NotStartedError, ServerError
 from .forks import in_child
 from .service.accounts import Account
-from .service.baseline import DEFAULT_CATALOGUE, describe
+from .service.baseline import describe
 from .service.images import IMAGES, Image
 from .service.registry import ANY
 from .service.script import CallNumbers, Step, StepBuilder
@@ -68,7 +68,7 @@ class FakeBatch:
         self._ports: dict[bool, int] = {}
         self._starting = threading.RLock()
         in_child(self, FakeBatch._after_fork)
-        self.world = World(describe(fixtures or [DEFAULT_CATALOGUE], accounts), clock or utc_now)
+        self.world = World(describe(fixtures or None, accounts), clock or utc_now)
         self._app = App(self.world, on_call)
 
     def show(self, world: World) -> None:

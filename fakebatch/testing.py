@@ -16,7 +16,7 @@ import pytest
 from .errors import FixtureError
 from .fake import FakeBatch
 from .service.accounts import Account
-from .service.baseline import DEFAULT_CATALOGUE, describe
+from .service.baseline import describe
 from .service.images import Image
 from .service.world import World
 from .state.calls import Call
@@ -130,12 +130,11 @@ class SharedFake:
 
 def _load(fixtures: tuple[Any, ...] | None) -> _Loaded:
     try:
-        baseline = describe([DEFAULT_CATALOGUE] if fixtures is None else fixtures)
+        baseline = describe(fixtures)
     except (FixtureError, ValueError, TypeError) as error:
         mistake = str(error)
     else:
-        # Nobody rewrites the packaged catalogue, and a test may hide it: pyfakefs does.
-        return _Loaded(World(baseline), {path: _content(path) for path in baseline.files if fixtures})
+        return _Loaded(World(baseline), {path: _content(path) for path in baseline.files})
     pytest.fail(mistake, pytrace=False)  # outside of the except clause, or pytest would show it twice
 
 

@@ -350,7 +350,7 @@ def test_any_images_written_down_are_read_as_they_were(tmp_path: Path, images: l
 
 
 @pytest.mark.parametrize(
-    "path", [*FIXTURES.rglob("*.yaml"), ROOT / "fakebatch" / "default.yaml"], ids=lambda path: path.stem
+    "path", [*FIXTURES.rglob("*.yaml"), ROOT / "fakebatch" / "service" / "catalogue.json"], ids=lambda path: path.stem
 )
 def test_the_schema_accepts_the_project_s_own_files(path: Path) -> None:
     jsonschema.validate(Document(path.name, path.read_text(encoding="utf-8")).data, schema())
