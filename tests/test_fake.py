@@ -388,3 +388,7 @@ def test_a_value_that_a_test_has_changed_in_place_is_as_before_after_a_reset(tmp
     assert fake.expect == {"ids": ["a", "b"]}
     fake.reset()
     assert fake.expect == {"ids": ["a"]}
+
+
+def test_the_default_catalogue_is_what_the_fixture_file_has() -> None:
+    assert list(FakeBatch().images) == list(FakeBatch(FIXTURES / "documented.yaml").images)

@@ -5,7 +5,6 @@ that is refused is gone over by its schema, to say everything that is wrong with
 """
 
 import os
-import pkgutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
@@ -37,6 +36,10 @@ class Baseline(NamedTuple):
     """Free data for the test."""
     files: tuple[Path, ...] = ()
     """Every file that was read for it."""
+
+
+CATALOGUE = Baseline({resource.name: resource.catalogue for resource in RESOURCES})
+"""What there is if nothing is said: what the service's reference prints. [doc]"""
 
 
 def load(*paths: str | os.PathLike[str]) -> Baseline:
@@ -258,24 +261,10 @@ def _by_resource(place: Place, written: Any) -> Iterator[tuple[Resource[Any], Pl
         yield resource, place.inside(resource.name), written.get(resource.name, ())
 
 
-def _catalogue() -> Baseline:
-    """Return the baseline of the packaged catalogue: what the service's reference prints. [doc]
-
-    The loader of modules reads it, as it did this one: a test may have put another file system in the real one's place.
-    """
-    sections = msgspec.json.decode(pkgutil.get_data(__name__, "catalogue.json") or b"")
-    records = {resource.name: _converted(sections[resource.name], resource) for resource in RESOURCES}
-    return Baseline(records)
-
-
-def _converted(entries: Any, resource: Resource[Any]) -> tuple[Any, ...]:
-    return tuple(msgspec.convert(entry, resource.record) for entry in entries)
-
-
 def describe(
     fixtures: Iterable[str | os.PathLike[str] | msgspec.Struct] | None, accounts: Iterable[Account] = ()
 ) -> Baseline:
-    """Return the baseline that fixture files, records and accounts make up. Without fixtures (None): the catalogue.
+    """Return the baseline that fixture files, records and accounts make up. Without fixtures (None): `CATALOGUE`.
 
     Raises FixtureError for files that do not load, ValueError for an Id or an access key that is there twice, and
     TypeError for what is neither a path nor a record.
@@ -290,7 +279,7 @@ def describe(
         else:
             kinds = " or ".join(resource.record.__name__ for resource in RESOURCES)
             raise TypeError(f"expected the path of a fixture file or an {kinds}, got {fixture!r}")
-    baseline = _catalogue() if fixtures is None else load(*paths)
+    baseline = CATALOGUE if fixtures is None else load(*paths)
     if records:
         merged = {
             resource.name: {resource.key_of(record): record for record in baseline.records.get(resource.name, ())}

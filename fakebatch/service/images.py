@@ -73,7 +73,37 @@ def _owner_of(image: Image) -> int | None:
     return None if image.type == "System" else image.owner_id
 
 
-IMAGES = Resource("images", "image", Image, _owner_of)
+_CATALOGUE = (
+    Image(id="img-23jkhds", name="Usr-Image", description="Image Description"),
+    Image(
+        id="img-centos",
+        name="Centos-6.5-x64",
+        description="Centos 6.5 64位,python 2.6.6",
+        ecs_image_id="m-28rvocix1",
+        type="System",
+        creation_time="2016-10-31T06:55:33.921878Z",
+    ),
+    Image(
+        id="img-ubuntu",
+        name="ubuntu-14.04-x64",
+        description="Ubuntu 14.04 64位, python 2.7, jdk 1.7, Docker 1.10.1",
+        ecs_image_id="m-28lyfn0tr",
+        type="System",
+        creation_time="2016-10-31T06:55:33.921890Z",
+    ),
+    Image(
+        id="img-windows",
+        name="Windows-Server-2008-R2-x64",
+        description="Windows Server 2008 R2 企业版 64位 中文",
+        ecs_image_id="m-281zatqcs",
+        platform="Windows",
+        type="System",
+        creation_time="2016-10-31T06:55:33.921897Z",
+    ),
+)
+"""The images that the reference prints [doc]. In the code, for a test may have put another file system in place."""
+
+IMAGES = Resource("images", "image", Image, _owner_of, catalogue=_CATALOGUE)
 
 _DESCRIPTION = {
     # The reference lists a MissingName beside a table that says Name is optional, as the SDK does. [choice]

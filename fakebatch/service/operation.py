@@ -126,7 +126,8 @@ class Resource(Generic[Record]):
 
     `name` is its section in fixture files and its attribute of `FakeBatch`, `noun` what one of them is called. `record`
     is the type of its records, `key` the field that identifies one, by its name on the wire. `owner_of` returns whose a
-    record is; None for one that is everybody's to see.
+    record is; None for one that is everybody's to see. `catalogue` is what there is of it if nothing is said, in the order
+    of the keys.
     """
 
     def __init__(
@@ -136,12 +137,14 @@ class Resource(Generic[Record]):
         record: type[Record],
         owner_of: Callable[[Record], int | None],
         key: str = "Id",
+        catalogue: tuple[Record, ...] = (),
     ) -> None:
         self.name = name
         self.noun = noun
         self.record = record
         self.owner_of = owner_of
         self.key = key
+        self.catalogue = catalogue
         self._key_field = record.__struct_fields__[record.__struct_encode_fields__.index(key)]
         self.operations: list[Operation] = []
 
