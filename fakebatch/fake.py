@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from .errors import NotStartedError, ServerError
 from .forks import in_child
 from .service.accounts import Account
-from .service.baseline import describe
+from .service.description import describe
 from .service.images import IMAGES, Image
 from .service.registry import ANY
 from .service.script import CallNumbers, Step, StepBuilder

@@ -16,7 +16,7 @@ import pytest
 from .errors import FixtureError
 from .fake import FakeBatch
 from .service.accounts import Account
-from .service.baseline import describe
+from .service.description import describe
 from .service.images import Image
 from .service.world import World
 from .state.calls import Call

@@ -21,7 +21,8 @@ from fakebatch.errors import Problem
 from fakebatch.fixture_files.problems import Place
 from fakebatch.fixture_files.reading import Entries
 from fakebatch.fixture_files.yaml_text import Document
-from fakebatch.service.baseline import Baseline, load
+from fakebatch.service.baseline import load
+from fakebatch.service.description import Baseline
 from fakebatch.service.schema import schema
 
 

@@ -1,7 +1,8 @@
-"""From the sections of fixture files to the baseline of a world, to which `reset()` returns.
+"""From the sections of fixture files to the baseline of a world.
 
-The one importer of `fixture_files`. A good file takes the short way: parsed, converted by msgspec, expanded. Only one
-that is refused is gone over by its schema, to say everything that is wrong with it. Knows nothing of any resource.
+The one importer of `fixture_files`, and imported only when there are files to read. A good file takes the short way:
+parsed, converted by msgspec, expanded. Only one that is refused is gone over by its schema, to say everything that is
+wrong with it. Knows nothing of any resource.
 """
 
 import os
@@ -17,29 +18,11 @@ from ..fixture_files.problems import Finding, Place, all_problems, check, refuse
 from ..fixture_files.reading import Entries, Expanded, Files
 from ..fixture_files.yaml_text import Document
 from .accounts import Account
+from .description import Baseline
 from .operation import Resource
-from .records import check_record
-from .registry import RESOURCES, resource_of
+from .registry import RESOURCES
 from .schema import FREE_PREFIX, ITEMS, SCHEMA_KEY, FixtureFile
 from .script import EFFECTS, Step, StepBuilder
-
-
-class Baseline(NamedTuple):
-    """The sections of fixture files, merged and validated. Never changed."""
-
-    records: Mapping[str, Sequence[Any]] = {}
-    """The records of each resource, by its name, in ascending order of their keys, each key once."""
-    accounts: Sequence[Account] = ()
-    """Each access key Id once. With none, requests need no signature."""
-    script: Sequence[Step] = ()
-    expect: Any = None
-    """Free data for the test."""
-    files: tuple[Path, ...] = ()
-    """Every file that was read for it."""
-
-
-CATALOGUE = Baseline({resource.name: resource.catalogue for resource in RESOURCES})
-"""What there is if nothing is said: what the service's reference prints. [doc]"""
 
 
 def load(*paths: str | os.PathLike[str]) -> Baseline:
@@ -259,45 +242,3 @@ def _by_resource(place: Place, written: Any) -> Iterator[tuple[Resource[Any], Pl
         return
     for resource in RESOURCES:
         yield resource, place.inside(resource.name), written.get(resource.name, ())
-
-
-def describe(
-    fixtures: Iterable[str | os.PathLike[str] | msgspec.Struct] | None, accounts: Iterable[Account] = ()
-) -> Baseline:
-    """Return the baseline that fixture files, records and accounts make up. Without fixtures (None): `CATALOGUE`.
-
-    Raises FixtureError for files that do not load, ValueError for an Id or an access key that is there twice, and
-    TypeError for what is neither a path nor a record.
-    """
-    paths, records = [], []
-    for fixture in fixtures or ():
-        if isinstance(fixture, msgspec.Struct) and (resource := resource_of(fixture)):
-            resource.check(fixture)
-            records.append((resource, fixture))
-        elif isinstance(fixture, str | os.PathLike):
-            paths.append(fixture)
-        else:
-            kinds = " or ".join(resource.record.__name__ for resource in RESOURCES)
-            raise TypeError(f"expected the path of a fixture file or an {kinds}, got {fixture!r}")
-    baseline = CATALOGUE if fixtures is None else load(*paths)
-    if records:
-        merged = {
-            resource.name: {resource.key_of(record): record for record in baseline.records.get(resource.name, ())}
-            for resource in RESOURCES
-        }
-        for resource, record in records:
-            key = resource.key_of(record)
-            if merged[resource.name].setdefault(key, record) is not record:
-                raise ValueError(f"there is an {resource.noun} {key!r} already; each Id must be unique")
-        baseline = baseline._replace(
-            records={name: tuple(found[key] for key in sorted(found)) for name, found in merged.items()}
-        )
-    accounts = list(accounts)
-    if accounts:
-        for account in accounts:
-            check_record(account, Account)
-        all_accounts = (*baseline.accounts, *accounts)
-        if len({account.access_key_id for account in all_accounts}) < len(all_accounts):
-            raise ValueError("two accounts have the same access key Id; each must be unique")
-        baseline = baseline._replace(accounts=all_accounts)
-    return baseline

@@ -126,8 +126,8 @@ class Resource(Generic[Record]):
 
     `name` is its section in fixture files and its attribute of `FakeBatch`, `noun` what one of them is called. `record`
     is the type of its records, `key` the field that identifies one, by its name on the wire. `owner_of` returns whose a
-    record is; None for one that is everybody's to see. `catalogue` is what there is of it if nothing is said, in the order
-    of the keys.
+    record is; None for one that is everybody's to see. `catalogue` is what there is if nothing is said, in the order of
+    the keys.
     """
 
     def __init__(

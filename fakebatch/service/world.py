@@ -19,7 +19,7 @@ from ..state.collection import Collection
 from ..state.nonces import Nonces
 from ..state.tokens import MismatchError, Tokens
 from .accounts import Account
-from .baseline import Baseline
+from .description import Baseline
 from .operation import Operation, Parameters, Record, Resource
 from .records import EXAMPLE_OWNER, format_time
 from .registry import RESOURCES, check_operation

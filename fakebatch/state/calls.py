@@ -8,16 +8,17 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from operator import itemgetter
 from types import MappingProxyType
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import msgspec
-from werkzeug.datastructures import EnvironHeaders, Headers
 
 from ..errors import ApiError
 from .collection import counted
 from .parameters import METHODS_WITH_A_BODY, parse_body, parse_query
+
+if TYPE_CHECKING:
+    from werkzeug.datastructures import Headers
 
 NEWEST = 10_000
 """How many calls are kept, so that a soak test does not eat memory."""
@@ -40,8 +41,8 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     """The query string as sent."""
     path_parameters: tuple[tuple[str, str], ...]
     """The parameters in the path, by their full names."""
-    environ: tuple[tuple[str, str], ...]
-    """The headers, as WSGI names them."""
+    head: str
+    """The headers: a line each, with WSGI's name, a colon and the value."""
     body: bytes
     body_let_go: int
     """How many bytes the body had that was let go, to save memory; 0 if it is here."""
@@ -70,18 +71,26 @@ class Call(msgspec.Struct, frozen=True, gc=False):
         body: Mapping[str, Any] = {}
         if self.body and self.method in METHODS_WITH_A_BODY:
             with suppress(ApiError):  # it was refused; there are no parameters in it
-                body = parse_body(self.body, dict(self.environ).get("HTTP_X_ACS_COMPRESS_TYPE", ""))
+                body = parse_body(self.body, self.environ.get("HTTP_X_ACS_COMPRESS_TYPE", ""))
         return MappingProxyType({**body, **parse_query(self.query), **dict(self.path_parameters)})
 
     @property
-    def headers(self) -> Headers:
+    def environ(self) -> Mapping[str, str]:
+        """The headers by their names in a WSGI environment. They can't be changed."""
+        lines = (line.partition(":") for line in self.head.split("\n") if line)
+        return MappingProxyType({name: value for name, _, value in lines})
+
+    @property
+    def headers(self) -> "Headers":
         """The headers, looked up without regard to case. They can't be changed."""
+        from werkzeug.datastructures import EnvironHeaders
+
         return EnvironHeaders(dict(self.environ))
 
     @property
     def host(self) -> str:
         """For which host the request came, without the port: in a redirect, the service's own host name."""
-        return host_name(dict(self.environ).get("HTTP_HOST", ""))
+        return host_name(self.environ.get("HTTP_HOST", ""))
 
     @property
     def target(self) -> str:
@@ -106,12 +115,9 @@ def host_name(host: str) -> str:
     return re.sub(r":\d*$", "", host)
 
 
-_value = itemgetter(1)
-
-
 def _size(call: Call) -> int:
     """Return how many bytes a call keeps of what a client sent."""
-    return len(call.body) + len(call.path) + len(call.query) + sum(map(len, map(_value, call.environ)))
+    return len(call.body) + len(call.path) + len(call.query) + len(call.head)
 
 
 class Calls(Sequence[Call]):

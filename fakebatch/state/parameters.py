@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 import msgspec
 
@@ -18,10 +18,12 @@ METHODS_WITH_A_BODY = ("POST", "PUT")
 
 def parse_query(query: str) -> dict[str, str]:
     """Return the parameters of a query. A bare key is an empty value [sdk]; of two the first counts [choice]."""
-    if not query:
-        return {}
-    pairs = parse_qsl(query.encode("latin-1").decode(errors="replace"), keep_blank_values=True)
-    return dict(reversed(pairs))
+    parameters: dict[str, str] = {}
+    for pair in query.encode("latin-1").decode(errors="replace").split("&") if query else ():
+        name, _, value = pair.partition("=")
+        if pair:
+            parameters.setdefault(unquote_plus(name), unquote_plus(value))
+    return parameters
 
 
 def parse_body(data: bytes, compression: str) -> Mapping[str, Any]:

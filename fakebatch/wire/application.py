@@ -13,10 +13,6 @@ from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from werkzeug.datastructures import EnvironHeaders
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
-from werkzeug.wrappers import Request
-
 from ..errors import ApiError
 from ..service.accounts import Account
 from ..service.operation import Operation, Page, Parameters
@@ -270,21 +266,23 @@ class _Exchange:
     def _body(self) -> bytes:
         """Return the body as sent. It is `InvalidHttpBody` if it is too large, incomplete or badly framed. [choice]"""
         environ = self.environ
-        length = environ.get("CONTENT_LENGTH", "")
-        if length in ("", "0") and not environ.get("wsgi.input_terminated") and not environ.get("fakebatch.incomplete"):
-            return b""
-        if length and not (length.isascii() and length.isdigit()):
+        announced = environ.get("CONTENT_LENGTH", "")
+        if announced and not (announced.isascii() and announced.isdigit()):
             raise ApiError("InvalidHttpBody", Message="The header Content-Length must be a number.")
         if environ.get("fakebatch.incomplete"):
             raise _incomplete()
-        request = Request(environ)
-        request.max_content_length = MOST_BODY_BYTES
-        try:
-            return request.get_data()
-        except RequestEntityTooLarge:
-            raise too_large() from None
-        except (HTTPException, OSError):
-            raise _incomplete() from None
+        length = (len(announced) > len(str(MOST_BODY_BYTES)) and MOST_BODY_BYTES + 1) or int(announced or 0)
+        if length > MOST_BODY_BYTES:
+            raise too_large()
+        if environ.get("wsgi.input_terminated"):
+            data: bytes = environ["wsgi.input"].read(MOST_BODY_BYTES + 1)
+        else:
+            data = environ["wsgi.input"].read(length) if length else b""
+            if len(data) < length:
+                raise _incomplete()
+        if len(data) > MOST_BODY_BYTES:
+            raise too_large()
+        return data
 
     def _caller(self) -> Account:
         now = self.world.now()
@@ -298,7 +296,7 @@ class _Exchange:
         path = self.environ.get("REQUEST_URI", "").partition("?")[0]
         if not path.startswith("/"):
             path = quote(self.path, safe="/~!$&'()*+,;=:@")
-        return signatures.Request(self.method, path, self.query, EnvironHeaders(self.environ), self.data)
+        return signatures.Request(self.method, path, self.query, _headers(self.environ), self.data)
 
     def _call(self) -> Call:
         """Return the record of this exchange."""
@@ -308,7 +306,7 @@ class _Exchange:
             path=self.path,
             query=signatures.redact_query(self.query),
             path_parameters=tuple(self.parameters.path.items()),
-            environ=tuple(signatures.redact_headers(self.environ).items()),
+            head=signatures.redact_headers(self.environ),
             body=self.data,
             body_let_go=0,
             status=0 if self.outcome and self.outcome.drop in ("before", "silently") else self.status,
@@ -320,6 +318,12 @@ class _Exchange:
             start=self.start,
             duration=perf_counter() - self.timer,
         )
+
+
+def _headers(environ: "WSGIEnvironment") -> dict[str, str]:
+    """Return the headers of a WSGI environment by their own names, in lower case."""
+    names = (name for name in environ if name.startswith(("HTTP_", "CONTENT_")))
+    return {name.removeprefix("HTTP_").replace("_", "-").lower(): environ[name] for name in names}
 
 
 def _incomplete() -> ApiError:

@@ -1,12 +1,12 @@
 """What the service's responses look like: their headers, and the form of their errors. Knows nothing of requests."""
 
 from datetime import datetime
+from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 from random import Random
 
 import msgspec
-from werkzeug.http import http_date
 
 from ..errors import ApiError
 from ..forks import always_in_child
@@ -53,7 +53,7 @@ def response_headers(request_id: str, moment: datetime, body: bytes | None) -> l
 
 @lru_cache(maxsize=1)
 def _date(moment: int) -> str:
-    return http_date(moment)
+    return formatdate(moment, usegmt=True)
 
 
 def new_request_id() -> str:

@@ -15,8 +15,6 @@ from hashlib import md5, sha1, sha256
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, unquote_plus
 
-from werkzeug.datastructures import Headers
-
 from ..errors import ApiError
 
 CLOCK_WINDOW = timedelta(minutes=15)
@@ -44,17 +42,17 @@ AccountType = TypeVar("AccountType", bound=Keys)
 
 
 class Request(NamedTuple):
-    """A request as it was on the wire: `path` and `query` are percent-encoded, `headers` are looked up in any case."""
+    """A request as it was on the wire: `path` and `query` are percent-encoded, `headers` are by names in lower case."""
 
     method: str
     path: str
     query: str
-    headers: Headers
+    headers: Mapping[str, str]
     body: bytes
 
     def header(self, name: str) -> str:
         """Return a header's value without the blanks around it, which are no part of it; "" if it is not there."""
-        return self.headers.get(name, "").strip(" \t")
+        return self.headers.get(name.lower(), "").strip(" \t")
 
 
 class Scheme(NamedTuple):
@@ -130,8 +128,7 @@ def _mismatch(string_to_sign: str) -> ApiError:
 
 def _own_headers(request: Request) -> list[tuple[str, str]]:
     """Return the headers that are the service's own, by name in lower case."""
-    names = {name.lower() for name in request.headers.keys()}  # noqa: SIM118 - iterating over it gives pairs
-    return sorted((name, request.header(name)) for name in names if name.startswith("x-acs-"))
+    return sorted((name, request.header(name)) for name in request.headers if name.startswith("x-acs-"))
 
 
 # acs: HMAC-SHA1 over a few headers [doc]
@@ -259,13 +256,15 @@ def _is_secret(name: str) -> bool:
     return _SECRET_NAME.search(letters) is not None
 
 
-def redact_headers(environ: Mapping[str, Any]) -> dict[str, str]:
-    """Return the headers of a WSGI environment, under their names there, without what is secret."""
-    return {
-        name: _redact_header(name, value) if _is_secret(name) else value
-        for name, value in environ.items()
-        if name.startswith(("HTTP_", "CONTENT_"))
-    }
+def redact_headers(environ: Mapping[str, Any]) -> str:
+    """Return the headers of a WSGI environment without what is secret: a line each, WSGI's name, a colon, the value."""
+    return "\n".join(
+        [
+            f"{name}:{_redact_header(name, value) if _is_secret(name) else value}"
+            for name, value in environ.items()
+            if name[:5] == "HTTP_" or name[:8] == "CONTENT_"
+        ]
+    )
 
 
 def _redact_header(name: str, value: str) -> str:
@@ -287,10 +286,3 @@ def redact_query(query: str) -> str:
     return "&".join(
         f"{name}={REDACTED}" if value and _is_secret(name) else name + sign + value for name, sign, value in pairs
     )
-
-
-def redact_parameters(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return parameters without the values of secret ones: the same mapping if there are none."""
-    if not any(map(_is_secret, parameters)):
-        return parameters
-    return {name: REDACTED if value and _is_secret(name) else value for name, value in parameters.items()}
