@@ -75,7 +75,8 @@ class ApiError(Exception):
             own = "for one of your own give its status and message as well"
             hint = nearest(code, DOCUMENTED) or f"; {own}; known are {', '.join(DOCUMENTED)}"
             raise ValueError(f"{code!r} is not a documented error code{hint}")
-        self.code = code
+        self.code: str = code
+        self.status: int
         self.status, message = DOCUMENTED[code]
         takes = [name for _, name, _, _ in Formatter().parse(message) if name]
         for name in arguments:
@@ -85,7 +86,7 @@ class ApiError(Exception):
         for name in takes:
             if name not in filled:
                 raise ValueError(f"{code} needs the argument {name!r}: its message is {message!r}")
-        self.message = message.format_map(filled)
+        self.message: str = message.format_map(filled)
         super().__init__(f"{self.status} {self.code}: {self.message}")
 
     @classmethod
@@ -119,7 +120,7 @@ class FixtureError(Exception):
     """A fixture file does not load. `problems` lists everything that is wrong; `str()` gives a line for each."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(problems)
+        self.problems: tuple[Problem, ...] = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
 
 

@@ -68,7 +68,7 @@ class FakeBatch:
         self._ports: dict[bool, int] = {}
         self._starting = threading.RLock()
         in_child(self, FakeBatch._after_fork)
-        self.world = World(describe(fixtures or None, accounts), clock or utc_now)
+        self.world: World = World(describe(fixtures or None, accounts), clock or utc_now)
         self._app = App(self.world, on_call)
 
     def show(self, world: World) -> None:

@@ -166,7 +166,7 @@ class Entries:
     """Makes records of entries, within the limits. What is wrong with them is added to `problems`."""
 
     def __init__(self, problems: list[Problem]) -> None:
-        self.problems = problems
+        self.problems: list[Problem] = problems
         self._made = 0
 
     def expand(

@@ -98,11 +98,11 @@ class Document:
     def __init__(self, name: str, text: str, *, is_json: bool = False) -> None:
         """Parse a text. Raises DocumentError."""
         self.name = name
-        self.flawed = False
+        self.flawed: bool = False
         self._text = text
         self._is_json = is_json
         if is_json:
-            self.data = self._json_data()
+            self.data: Any = self._json_data()
         else:
             if self.root is not None and "*" in text:
                 _refuse_alias_bomb(self.root)

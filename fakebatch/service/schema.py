@@ -74,7 +74,7 @@ class ReplyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     raw: Annotated[str, Meta(description="Sent as it is, in the place of all else.")] | UnsetType = UNSET
 
 
-class StepEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _StepEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A step of the script: a trigger (on, calls, where, account, host), and what to do then."""
 
     on: Annotated[str, Meta(description="The operation, or any.")] = ANY
@@ -129,7 +129,7 @@ class StepEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ) = UNSET
 
 
-ITEMS: dict[str, Any] = {"include": str, **ENTRIES, "accounts": Account, "script": StepEntry}
+ITEMS: dict[str, Any] = {"include": str, **ENTRIES, "accounts": Account, "script": _StepEntry}
 """The types of the items of the sections that are lists."""
 _ABOUT = {
     "include": "Other fixture files, relative to this one.",

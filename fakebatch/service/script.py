@@ -159,7 +159,7 @@ class StepBuilder:
         parts += ["where " + ", ".join(f"{name}={value}" for name, value in wanted)] if wanted else []
         parts += [f"account {account}"] if account else []
         parts += [f"host {host}"] if host else []
-        self.step = Step(
+        self.step: Step = Step(
             operation=operation,
             calls=None if calls is None else parse_calls(calls),
             where=wanted,
@@ -168,7 +168,7 @@ class StepBuilder:
             trigger=", ".join(parts),
             origin=origin,
         )
-        self.attempted = False
+        self.attempted: bool = False
         """Whether it was told to have an effect, be it with a mistake that was refused."""
         self._changed = changed
 

@@ -40,11 +40,11 @@ class ScriptedStep:
 
     def __init__(self, step: Step) -> None:
         self.step = step
-        self.seen = 0
+        self.seen: int = 0
         """How many calls have matched since the last reset."""
-        self.used = False
+        self.used: bool = False
         """Whether it has acted since the last reset."""
-        self.ever_used = False
+        self.ever_used: bool = False
         """Whether it has acted since the world was last begun."""
 
     def acts_on(self, operation: str, parameters: Parameters, account: str, host: str) -> bool:
@@ -75,20 +75,22 @@ class World:
     """
 
     def __init__(self, baseline: Baseline, clock: Clock = utc_now) -> None:
-        self.lock = threading.RLock()
+        self.lock: threading.RLock = threading.RLock()
         self._baseline = baseline
         self._clock = clock
         in_child(self, World._renew_lock)
-        self.accounts = {account.access_key_id: account for account in baseline.accounts}
-        self.collections = {resource.name: self._collection(resource) for resource in RESOURCES}
+        self.accounts: dict[str, Account] = {account.access_key_id: account for account in baseline.accounts}
+        self.collections: dict[str, Collection[Any]] = {
+            resource.name: self._collection(resource) for resource in RESOURCES
+        }
         self.script: list[ScriptedStep] = []
         self._every_step: list[ScriptedStep] = []  # those of Python that a reset dropped as well
         self._unfinished: list[StepBuilder] = []
-        self.calls = Calls(check_operation)
-        self.tokens = Tokens()
-        self.nonces = Nonces()
+        self.calls: Calls = Calls(check_operation)
+        self.tokens: Tokens = Tokens()
+        self.nonces: Nonces = Nonces()
         """Which nonces of which access key were used."""
-        self.epoch = 0
+        self.epoch: int = 0
         """Counts the resets: what an earlier epoch began must leave no trace in a later one."""
         self._failures: list[BaseException] = []
         self.begin()

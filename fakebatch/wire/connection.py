@@ -55,14 +55,16 @@ class Later(_PutOff):
     """`environ["fakebatch.later"]`: `finish` is run as the application, so many seconds from now."""
 
     def __init__(self, seconds: float, finish: Finish) -> None:
-        self.seconds, self.finish = seconds, finish
+        self.seconds: float = seconds
+        self.finish: Finish = finish
 
 
 class Aside(_PutOff):
     """`environ["fakebatch.aside"]`: `finish` is run as the application, after `work` was run by the worker."""
 
     def __init__(self, work: Callable[[], object], finish: Finish) -> None:
-        self.work, self.finish = work, finish
+        self.work: Callable[[], object] = work
+        self.finish: Finish = finish
 
 
 class Raw(_PutOff):
@@ -81,7 +83,7 @@ class Tls:
         self._incoming, self._outgoing = MemoryBIO(), MemoryBIO()
         self._object: SSLObject | None = None
         self._is_open = False
-        self.ended = False
+        self.ended: bool = False
         """Whether the client has said that it sends no more."""
 
     def decrypt(self, data: bytes) -> bytes:

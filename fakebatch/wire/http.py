@@ -51,15 +51,15 @@ class RequestReader:
 
     def __init__(self, most_body_bytes: int) -> None:
         self.environ: WSGIEnvironment = {}
-        self.ended = False
+        self.ended: bool = False
         """Whether nothing more is needed: there is a request, or a refusal, or the client left without a word."""
-        self.refused = 0
+        self.refused: int = 0
         """The status with which to refuse what is no HTTP; 0 if it is."""
-        self.silent = False
+        self.silent: bool = False
         """Whether the client ended without having sent a byte."""
-        self.awaits_continue = False
+        self.awaits_continue: bool = False
         """Whether the client waits for `CONTINUE` before it sends its body."""
-        self.whole = False
+        self.whole: bool = False
         """Whether the request was read to its end, and nothing came after it."""
         self._most_body_bytes = most_body_bytes
         self._parser: HttpRequestParser | None = HttpRequestParser(self)

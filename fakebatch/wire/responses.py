@@ -1,5 +1,6 @@
 """What the service's responses look like: their headers, and the form of their errors. Knows nothing of requests."""
 
+from collections.abc import Callable
 from datetime import datetime
 from email.utils import formatdate
 from functools import lru_cache
@@ -27,7 +28,7 @@ _random = Random()  # noqa: S311 - unique is all that a request id has to be
 """Our own: a test that has seeded the process's sees the sequence that it expects."""
 always_in_child(_random.seed)
 
-encode = msgspec.json.Encoder().encode
+encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
 """Return a result as the service's JSON: compact, with Unicode as UTF-8."""
 
 

@@ -79,10 +79,12 @@ class Server:
         report: Callable[[BaseException], object],
         most_body_bytes: int,
     ) -> None:
-        self.app, self.refuse, self.most_body_bytes = app, refuse, most_body_bytes
-        self.ended = ""
+        self.app: WSGIApplication = app
+        self.refuse: Refuse = refuse
+        self.most_body_bytes: int = most_body_bytes
+        self.ended: str = ""
         """Why it ended without a stop(), if it did."""
-        self.is_inherited = False
+        self.is_inherited: bool = False
         """Whether it runs in the process of which this one is a fork."""
         self.connections: set[Connection] = set()
         self.idle: dict[Connection, float] = {}
@@ -95,10 +97,11 @@ class Server:
         self._handed_over: deque[Callable[[], object]] = deque()
         self._work: SimpleQueue[Callable[[], object] | None] | None = None
         self._thread: threading.Thread | None = None
-        self.is_stopping = self.is_closed = False
+        self.is_stopping: bool = False
+        self.is_closed: bool = False
         """Whether it is to end, and whether it has: the second at the end of what it does when the first was said."""
         self._lock = threading.RLock()  # held while the pair is used or closed: its number might be another file's
-        self.selector = DefaultSelector()
+        self.selector: DefaultSelector = DefaultSelector()
         self._awake, self._wake = socketpair()
         for end in (self._awake, self._wake):
             end.setblocking(False)

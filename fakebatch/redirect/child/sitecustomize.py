@@ -38,8 +38,8 @@ if sys.version_info >= _FLOOR:
     # From its file: the child may run in an environment in which fakebatch is not installed.
     try:
         _run(importlib.util.spec_from_file_location("fakebatch_redirect", str(_here.parent / "hosts.py")))
-    except Exception as error:
-        _end("%s: %s" % (type(error).__name__, error))  # noqa: UP031
+    except Exception as _error:
+        _end("%s: %s" % (type(_error).__name__, _error))  # noqa: UP031
     _run(PathFinder.find_spec("sitecustomize", [entry for entry in sys.path if Path(entry).resolve() != _here]))
 elif os.environ.get("FAKEBATCH_REDIRECT"):
     _end("it is Python %d.%d, and needs to be 3.8 or later" % sys.version_info[:2])  # noqa: UP031
