@@ -26,7 +26,6 @@ from waiting import FOREVER, wait_until
 
 from fakebatch import FakeBatch, Image, ServerError
 from fakebatch.wire import certificates
-from fakebatch.wire.connection import Connection
 
 GET = b"GET /images HTTP/1.1\r\n\r\n"
 RESET = b"\1\0\0\0\0\0\0\0"
@@ -477,16 +476,16 @@ def test_starting_and_stopping_leaves_nothing_behind(tls: bool, cycles: int) -> 
 
     def left() -> tuple[int, int, int, int]:
         gc.collect()
-        count = sum(isinstance(each, Connection) for each in gc.get_objects())
+        # Ours alone: what measures the coverage keeps something of each thread.
+        count = sum(type(each).__module__.startswith("fakebatch.") for each in gc.get_objects())
         threads = sum(thread.name.startswith("fakebatch:") for thread in threading.enumerate())
         return descriptors(), threads, certificates._context.cache_info().currsize, count
 
     cycle()
-    before, objects = left(), len(gc.get_objects())
+    before = left()
     for _ in range(cycles):
         cycle()
     assert left() == before
-    assert len(gc.get_objects()) < objects + cycles
 
 
 def test_many_threads_may_start_and_stop_it(fake: FakeBatch) -> None:
