@@ -477,7 +477,7 @@ def test_starting_and_stopping_leaves_nothing_behind(tls: bool, cycles: int) -> 
     def left() -> tuple[int, int, int, int]:
         gc.collect()
         # Ours alone: what measures the coverage keeps something of each thread.
-        count = sum(type(each).__module__.startswith("fakebatch.") for each in gc.get_objects())
+        count = sum(str(type(each).__module__).startswith("fakebatch.") for each in gc.get_objects())
         threads = sum(thread.name.startswith("fakebatch:") for thread in threading.enumerate())
         return descriptors(), threads, certificates._context.cache_info().currsize, count
 
