@@ -4,6 +4,7 @@ Knows nothing of what that is. Imports the standard library only.
 """
 
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,7 +14,7 @@ _functions: WeakKeyDictionary[Any, Callable[[Any], object]] = WeakKeyDictionary(
 
 def always_in_child(function: Callable[[], object]) -> None:
     """Have `function()` called in each forked child of this process, where processes can be forked."""
-    if hasattr(os, "register_at_fork"):
+    if sys.platform != "win32":
         os.register_at_fork(after_in_child=function)
 
 

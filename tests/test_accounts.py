@@ -16,7 +16,7 @@ from checkout import FIXTURES
 from hypothesis import given
 from hypothesis import strategies as st
 from signing import sign
-from werkzeug.test import Client, TestResponse
+from werkzeug.test import Client, EnvironBuilder, TestResponse
 
 from fakebatch import Account, FakeBatch, Image
 
@@ -436,3 +436,13 @@ def test_no_header_of_a_signature_gets_a_500(authorization: str, date: str, newe
     ):
         asked = headers | {"Authorization": authorization, "x-acs-signature-nonce": nonce}
         assert 400 <= get(fake, asked).status_code < 500
+
+
+def test_a_server_that_does_not_tell_the_path_as_sent_is_no_hindrance() -> None:
+    fake = FakeBatch(Image(id="a b"), accounts=[Account("key", "secret")])
+    headers = sign("key", "secret", "GET", "/images/a%20b")
+    environ = EnvironBuilder("/images/a%20b", headers=headers).get_environ()
+    del environ["REQUEST_URI"], environ["RAW_URI"]
+    answers: list[str] = []
+    list(fake(environ, lambda status, *_: answers.append(status)))  # type: ignore[arg-type]  # nobody writes
+    assert answers == ["200 OK"]

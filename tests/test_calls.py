@@ -266,3 +266,17 @@ def test_a_patched_clock_of_the_standard_library_is_not_used_up() -> None:
 def test_the_date_of_a_response_is_that_of_the_fake_s_clock() -> None:
     fake = FakeBatch(clock=lambda: datetime(2018, 11, 6, 8, 30, 40))
     assert Client(fake).get("/images").headers["Date"] == "Tue, 06 Nov 2018 08:30:40 GMT"
+
+
+def test_calls_without_bodies_cost_what_else_they_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls_module, "MOST_BYTES", 600)
+    fake = FakeBatch()
+    for number in range(10):
+        Client(fake).get(f"/images/{number}?{'x' * 200}")
+    assert [call.path for call in fake.calls] == ["/images/8", "/images/9"]
+
+
+def test_empty_parts_of_a_query_are_passed_over() -> None:
+    fake = FakeBatch()
+    Client(fake).get("/images?&Type=System&&=x&")
+    assert fake.calls[0].parameters == {"Type": "System", "": "x"}

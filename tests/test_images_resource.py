@@ -1,5 +1,6 @@
 """GetImage, CreateImage and DeleteImage: the tables of the service's reference, row by row."""
 
+import io
 import json
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -7,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from werkzeug.test import Client, TestResponse
+from werkzeug.test import Client, EnvironBuilder, TestResponse
 
 from fakebatch import FakeBatch, Image
 
@@ -277,3 +278,16 @@ def test_a_body_with_a_request_that_has_none_is_ignored() -> None:
     client = Client(FakeBatch())
     assert client.get("/images", data=b"not json").status_code == 200
     assert client.delete("/images/img-23jkhds", data=b"[").status_code == 204
+
+
+def test_an_id_must_not_be_empty() -> None:
+    with pytest.raises(ValueError, match=r"^an Id must not be empty$"):
+        Image(id="")
+
+
+def test_a_body_that_ends_early_is_refused_under_any_server() -> None:
+    environ = EnvironBuilder("/images", method="POST", input_stream=io.BytesIO(b"{}")).get_environ()
+    environ["CONTENT_LENGTH"] = "5"
+    answers: list[str] = []
+    body = FakeBatch()(environ, lambda status, *_: answers.append(status))  # type: ignore[arg-type]  # nobody writes
+    assert (answers, b"It ended before its announced length." in b"".join(body)) == (["400 Bad Request"], True)

@@ -14,7 +14,7 @@ import pytest
 from waiting import FOREVER, wait_until
 from werkzeug.test import Client, EnvironBuilder
 
-from fakebatch import ApiError, FakeBatch, FixtureError, Image
+from fakebatch import ApiError, Call, FakeBatch, FixtureError, Image
 
 
 def codes(fake: FakeBatch, *targets: str, method: str = "GET") -> list[str]:
@@ -611,3 +611,73 @@ def test_a_trickling_body_is_whole_in_the_end(fake: FakeBatch) -> None:
     whole = Client(fake).get("/images").data
     fake.on("ListImages").trickle(0.01)
     assert Client(fake).get("/images").data == whole
+
+
+# Faults on the wire
+
+
+def raw_answer(fake: FakeBatch, request: bytes = b"GET /images HTTP/1.1\r\n\r\n") -> bytes:
+    with socket.create_connection((fake.host, fake.port), FOREVER) as connection:
+        connection.sendall(request)
+        received = b""
+        while data := connection.recv(65536):
+            received += data
+    return received
+
+
+def test_raw_bytes_are_sent_in_the_place_of_a_response(served: FakeBatch) -> None:
+    served.on("ListImages").reply(raw=b"\x00 no HTTP")
+    assert raw_answer(served) == b"\x00 no HTTP"
+    assert str(served.unused_steps or served.calls[0].step) == "on ListImages: reply raw bytes"
+
+
+def test_raw_bytes_need_a_server_of_ours(fake: FakeBatch) -> None:
+    fake.on("ListImages").reply(raw=b"x")
+    with pytest.raises(ConnectionAbortedError, match=r"^this server can't send raw bytes in the place of a response$"):
+        Client(fake).get("/images")
+
+
+def test_a_silent_drop_is_an_orderly_end_without_a_byte(served: FakeBatch) -> None:
+    served.on("DeleteImage").drop("silently")
+    assert raw_answer(served, b"DELETE /images/img-a HTTP/1.1\r\n\r\n") == b""
+    assert "img-a" in served.images
+    assert "connection dropped" in str(served.calls[0])
+    assert str(served.calls[0]).endswith("[on DeleteImage: drop silently]")
+
+
+def test_a_body_trickles_over_a_socket(served: FakeBatch) -> None:
+    whole = raw_answer(served).partition(b"\r\n\r\n")[2]
+    served.on("ListImages").trickle(0.02)
+    assert raw_answer(served).partition(b"\r\n\r\n")[2] == whole
+    assert str(served.calls[1]).endswith("[on ListImages: trickle 0.02 s]")
+
+
+def test_a_bodiless_answer_that_is_dropped_is_seen_by_the_client(served: FakeBatch) -> None:
+    served.on("DeleteImage").drop("during")
+    answer = raw_answer(served, b"DELETE /images/img-a HTTP/1.1\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 204")
+    assert not answer.endswith(b"\r\n\r\n")
+    assert "img-a" not in served.images
+
+
+def test_a_reset_while_the_function_of_a_reply_runs_leaves_no_trace(served: FakeBatch) -> None:
+    def reply(_: Call) -> str:
+        served.reset()
+        return "late"
+
+    served.on("ListImages").reply(body=reply)
+    assert raw_answer(served) == b""
+    assert len(served.calls) == 0
+
+
+def test_a_step_in_the_making_reads_as_what_it_is(fake: FakeBatch) -> None:
+    assert repr(fake.on("ListImages").delay(1)) == "on ListImages: delay 1 s"
+    assert repr(fake.world.script) == "[on ListImages: delay 1 s]"
+
+
+def test_not_every_failure_of_a_callback_is_kept(fake: FakeBatch) -> None:
+    fake.on("ListImages").reply(body=lambda _: 1 / 0)
+    codes(fake, *["/images"] * 150)
+    with pytest.raises(ExceptionGroup) as caught:
+        fake.check()
+    assert len(caught.value.exceptions) == 100

@@ -360,3 +360,75 @@ def test_http_client_reads_what_is_sent() -> None:
     assert connection.getresponse().read() == b"ab"
     connection.close()
     served.server.stop()
+
+
+@pytest.mark.parametrize("trickles", [False, True])
+def test_a_large_answer_reaches_a_client_that_reads_late(serve: Serve, trickles: bool) -> None:
+    body = bytes(range(256)) * 40_000  # more than the buffers of the system take
+
+    def app(environ: "WSGIEnvironment", start: "StartResponse") -> Any:
+        if trickles:
+            environ["fakebatch.trickle"](0.02)
+        return ok(start, body)
+
+    served = serve(app)
+    with served.connect() as connection:
+        connection.sendall(GET)
+        assert served.ask(b"HEAD / HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 200 OK")  # others are answered meanwhile
+        assert receive(connection).partition(b"\r\n\r\n")[2] == body
+    assert served.reported == []
+
+
+def test_a_client_that_never_reads_does_not_keep_its_answer_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fakebatch.wire.connection.IDLE_SECONDS", 0.05)
+    served = Served(lambda _, start: ok(start, b"x" * 10_000_000))
+    with served.connect() as connection:
+        connection.sendall(GET)
+        wait_until(lambda: bool(served.server.connections))
+        wait_until(lambda: not served.server.connections)
+        with contextlib.suppress(ConnectionResetError):
+            assert len(receive(connection)) < 10_000_000
+    served.server.stop()
+
+
+def test_a_client_of_tls_may_say_that_it_sends_no_more_and_get_its_answer() -> None:
+    served = Served(lambda environ, start: ok(start, str(environ.get("fakebatch.incomplete")).encode()), tls=True)
+    context = ssl.create_default_context(cafile=ca_bundle())
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+    with socket.create_connection(("127.0.0.1", served.port), FOREVER) as connection:
+
+        def exchange(step: Callable[[], Any]) -> Any:
+            while True:
+                try:
+                    result = step()
+                except ssl.SSLWantReadError:
+                    connection.sendall(outgoing.read())
+                    incoming.write(connection.recv(65536))
+                else:
+                    connection.sendall(outgoing.read())
+                    return result
+
+        exchange(tls.do_handshake)
+        exchange(lambda: tls.write(b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab"))
+        with contextlib.suppress(ssl.SSLWantReadError):
+            tls.unwrap()  # says that no more comes, and waits for the other side to agree
+        connection.sendall(outgoing.read())
+        incoming.write(receive(connection))
+        with contextlib.suppress(ssl.SSLError):
+            assert tls.read(65536).endswith(b"True")
+    served.server.stop()
+
+
+def test_an_answer_in_two_parts_reaches_a_client_that_reads_late(serve: Serve) -> None:
+    """The interim response is still unsent when the final one comes, if neither fits."""
+
+    def app(environ: "WSGIEnvironment", start: "StartResponse") -> Any:
+        return environ["fakebatch.raw"](b"x" * 8_000_000)
+
+    served = serve(app)
+    with served.connect() as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        assert connection.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"ab")
+        assert receive(connection) == b"x" * 8_000_000
