@@ -441,7 +441,7 @@ def test_no_header_of_a_signature_gets_a_500(authorization: str, date: str, newe
 def test_a_server_that_does_not_tell_the_path_as_sent_is_no_hindrance() -> None:
     fake = FakeBatch(Image(id="a b"), accounts=[Account("key", "secret")])
     headers = sign("key", "secret", "GET", "/images/a%20b")
-    environ = EnvironBuilder("/images/a%20b", headers=headers).get_environ()
+    environ = EnvironBuilder("/images/a%20b", headers=list(headers.items())).get_environ()
     del environ["REQUEST_URI"], environ["RAW_URI"]
     answers: list[str] = []
     list(fake(environ, lambda status, *_: answers.append(status)))  # type: ignore[arg-type]  # nobody writes

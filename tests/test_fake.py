@@ -392,3 +392,8 @@ def test_a_value_that_a_test_has_changed_in_place_is_as_before_after_a_reset(tmp
 
 def test_the_default_catalogue_is_what_the_fixture_file_has() -> None:
     assert list(FakeBatch().images) == list(FakeBatch(FIXTURES / "documented.yaml").images)
+
+
+def test_a_collection_reads_as_how_many_there_are() -> None:
+    assert repr(FakeBatch().images) == "<4 images>"
+    assert repr(FakeBatch(Image(id="a")).images) == "<1 image>"

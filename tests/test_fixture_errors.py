@@ -692,3 +692,29 @@ def test_a_file_loads_or_is_refused_with_located_errors_whatever_is_in_it(
             assert error.problems
             assert all(problem.line for problem in error.problems)
             assert data is not None or name == "w.json"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        (
+            '{"images": true}',
+            "w.json",
+            "w.json:1:12: images: expected a list, got the boolean true; write a dash before each item",
+        ),
+        (
+            '{"images": null}',
+            "w.json",
+            "w.json:1:12: images: expected a list, got nothing; write a dash before each item",
+        ),
+        ('{"expect": ' + "[" * 150 + "]" * 150 + "}", "w.json", "w.json:1:111: this is nested more than 100 deep"),
+        ("images: [{Id: {m: }}]", "w.yaml", "w.yaml:1:15: images[0].Id: expected a text, got a mapping"),
+        (
+            "script: [{reply: {headers: [[a]]}}]",
+            "w.yaml",
+            "w.yaml:1:29: script[0].reply.headers[0]: ['a'] is too short",
+        ),
+    ],
+)
+def test_other_places_and_kinds(problems: Problems, text: str, name: str, expected: str) -> None:
+    assert problems(text, name) == [expected]

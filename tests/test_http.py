@@ -191,3 +191,12 @@ def test_a_cut_response_ends_before_its_end() -> None:
 def test_an_application_that_does_not_begin_its_response_is_told() -> None:
     with pytest.raises(RuntimeError, match="start_response"):
         Response(has_body=True).whole()
+
+
+def test_a_mistake_of_our_own_is_no_mistake_of_the_client_s() -> None:
+    class Mistaken(RequestReader):
+        def on_url(self, part: bytes) -> None:
+            raise ZeroDivisionError(part)
+
+    with pytest.raises(ZeroDivisionError):
+        Mistaken(1000).feed(b"GET / HTTP/1.1\r\n\r\n")

@@ -774,3 +774,35 @@ def test_make_fakebatch_takes_what_fakebatch_takes() -> None:
     assert {name: parameter.default for name, parameter in typed.items() if name != "self"} == {
         name: parameter.default for name, parameter in taken.items()
     }
+
+
+def test_a_file_that_can_no_longer_be_read_fails_the_test(run: RunPytest) -> None:
+    source = """
+from pathlib import Path
+
+@pytest.fixture
+def unreadable(monkeypatch, request):
+    def refuse(path): raise PermissionError(13, "Permission denied")
+    if request.node.name == "test_second":
+        monkeypatch.setattr(Path, "read_bytes", refuse)
+
+@pytest.mark.fakebatch("world.yaml")
+def test_first(unreadable, fakebatch): assert "w" in fakebatch.images
+
+@pytest.mark.fakebatch("world.yaml")
+def test_second(unreadable, fakebatch): pass
+"""
+    result = run(source, *IN_ORDER, world="images: [{Id: w}]")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*world.yaml: it can't be read: Permission denied"])
+
+
+def test_what_went_wrong_in_several_fakes_is_told_together(run: RunPytest) -> None:
+    source = f"""{CALLBACK}
+def test_two_fakes(make_fakebatch):
+    asked(make_fakebatch, "/first")
+    asked(make_fakebatch, "/second")
+"""
+    result = run(source)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*several things went wrong while the fakes answered requests*"])

@@ -579,3 +579,20 @@ def test_the_certificates_are_gone_without_a_word_when_the_process_ends() -> Non
     assert ended.stderr == ""
     assert ended.stdout.endswith("ca.pem\n")
     assert not Path(ended.stdout.rstrip()).parent.exists()
+
+
+def test_a_child_of_a_process_without_the_extra_is_told_what_to_install(fake: FakeBatch) -> None:
+    environment = fake.environment()
+    plain = environment["FAKEBATCH_REDIRECT"].split("\t")[:2]
+    program = f"import socket; socket.create_connection(('{NAME}', 443))"
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **environment, "FAKEBATCH_REDIRECT": "\t".join([*plain, "", ""])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert (
+        "the fake has no port 443: TLS needs an extra; install it with: pip install 'fakebatch[tls]'" in result.stderr
+    )

@@ -5,6 +5,7 @@ import http.client
 import io
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -410,7 +411,7 @@ def test_a_client_of_tls_may_say_that_it_sends_no_more_and_get_its_answer() -> N
                     return result
 
         exchange(tls.do_handshake)
-        exchange(lambda: tls.write(b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab"))
+        tls.write(b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nab")
         with contextlib.suppress(ssl.SSLWantReadError):
             tls.unwrap()  # says that no more comes, and waits for the other side to agree
         connection.sendall(outgoing.read())
@@ -432,3 +433,67 @@ def test_an_answer_in_two_parts_reaches_a_client_that_reads_late(serve: Serve) -
         assert connection.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(b"ab")
         assert receive(connection) == b"x" * 8_000_000
+
+
+def test_what_was_put_off_for_a_client_that_has_gone_is_let_go(serve: Serve) -> None:
+    finished: list[str] = []
+
+    def app(environ: "WSGIEnvironment", start: "StartResponse") -> Any:
+        def finish() -> list[bytes]:
+            finished.append(environ["PATH_INFO"])
+            return ok(start)
+
+        return environ["fakebatch.later"](0.02 if environ["PATH_INFO"] == "/gone" else 0.05, finish)
+
+    served = serve(app)
+    gone = served.connect()
+    gone.sendall(b"GET /gone HTTP/1.1\r\n\r\n")
+    wait_until(lambda: bool(served.server.connections))
+    gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    gone.close()
+    assert served.ask().endswith(b"done")
+    assert finished[-1] == "/"
+    assert served.reported == []
+
+
+def test_what_comes_after_a_request_that_waits_is_let_go(serve: Serve) -> None:
+    served = serve(lambda environ, start: environ["fakebatch.later"](0.05, lambda: ok(start)))
+    with served.connect() as connection:
+        connection.sendall(GET)
+        wait_until(lambda: bool(served.server.connections))
+        connection.sendall(b"more")
+        assert receive(connection).endswith(b"done")
+
+
+@pytest.mark.parametrize("put_off", ["later", "aside"])
+def test_an_application_may_stop_its_server_and_put_its_answer_off(serve: Serve, put_off: str) -> None:
+    def app(environ: "WSGIEnvironment", start: "StartResponse") -> Any:
+        served.server.stop()
+        first = 0.0 if put_off == "later" else list
+        return environ[f"fakebatch.{put_off}"](first, lambda: ok(start))
+
+    served = serve(app)
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        assert served.ask() == b""
+    assert served.reported == []
+
+
+def test_a_stop_does_not_wait_for_an_application_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fakebatch.wire.server._STOP_SECONDS", 0.01)
+    arrived, go_on = threading.Event(), threading.Event()
+
+    def app(_: "WSGIEnvironment", start: "StartResponse") -> list[bytes]:
+        arrived.set()
+        assert go_on.wait(FOREVER)
+        return ok(start)
+
+    served = Served(app)
+    with served.connect() as connection:
+        connection.sendall(GET)
+        assert arrived.wait(FOREVER)
+        served.server.stop()
+        with pytest.raises(ConnectionRefusedError):
+            served.connect()
+        go_on.set()
+        with contextlib.suppress(ConnectionError):
+            receive(connection)

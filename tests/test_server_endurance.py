@@ -1,6 +1,7 @@
 """What must not knock the server over: misbehaving clients, forks, limits of the system, guards, and time."""
 
 import contextlib
+import errno
 import gc
 import http.client
 import multiprocessing
@@ -15,8 +16,10 @@ import sys
 import textwrap
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import freezegun
 import pytest
@@ -24,7 +27,7 @@ import pytest_socket
 from mutated_requests import mutated
 from waiting import FOREVER, wait_until
 
-from fakebatch import FakeBatch, Image, ServerError
+from fakebatch import Call, FakeBatch, Image, ServerError
 from fakebatch.wire import certificates
 
 GET = b"GET /images HTTP/1.1\r\n\r\n"
@@ -496,3 +499,115 @@ def test_many_threads_may_start_and_stop_it(fake: FakeBatch) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(outage, range(20)))
     assert answers(fake)
+
+
+class Failing:
+    """A socket that listens, and whose `accept` fails with these errors first."""
+
+    def __init__(self, real: Any, *errors: int) -> None:
+        self._real = real
+        self._errors = list(errors)
+
+    def _accept(self) -> Any:
+        if self._errors:
+            number = self._errors.pop(0)
+            raise OSError(number, os.strerror(number))
+        return self._real._accept()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+def failing(fake: FakeBatch, *errors: int) -> Failing:
+    assert fake._server
+    (listener,) = fake._server._listeners
+    broken = Failing(listener._socket, *errors)
+    listener._socket = broken  # type: ignore[assignment]  # it has what is used
+    return broken
+
+
+def test_a_client_that_has_gone_before_it_was_accepted_costs_nobody_else(fake: FakeBatch) -> None:
+    failing(fake, errno.ECONNABORTED)
+    assert answers(fake)
+
+
+@pytest.mark.parametrize("hangs_up", [False, True])
+def test_a_shortage_passes_and_then_it_accepts_again(
+    fake: FakeBatch, monkeypatch: pytest.MonkeyPatch, hangs_up: bool
+) -> None:
+    monkeypatch.setattr("fakebatch.wire.server.PAUSE_SECONDS", 0.02)
+    failing(fake, errno.EMFILE, errno.ENFILE)
+    if hangs_up:
+        fake.show(fake.world)
+        fake.show(fake.world)
+    assert answers(fake)
+
+
+def test_a_listener_that_fails_for_good_ends_it_and_the_next_use_says_so() -> None:
+    fake = FakeBatch().start()
+    url = fake.url
+    failing(fake, errno.EINVAL)
+    with pytest.raises(OSError), urllib.request.urlopen(f"{url}/images", timeout=FOREVER):
+        pass
+    server = fake._server
+    assert server
+    wait_until(lambda: server.is_closed)
+    fake.show(fake.world)  # there is nobody to hang up on
+    with pytest.raises(ServerError, match=r"^this fake has ended: .*Invalid argument; call start\(\) to serve again$"):
+        fake.url  # noqa: B018 - it raises
+    with fake.start():
+        assert answers(fake)
+
+
+def test_a_listener_that_was_closed_during_a_pause_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fakebatch.wire.server.PAUSE_SECONDS", 0.02)
+    fake = FakeBatch().start()
+    address = (fake.host, fake.port)
+    real = failing(fake, errno.EMFILE)._real
+    with socket.create_connection(address, FOREVER):
+        os.close(real.fileno())
+        server = fake._server
+        assert server
+        wait_until(lambda: server.is_closed)
+    with pytest.raises(ServerError, match="something else has closed the socket that it listened on"):
+        fake.start()
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (errno.EACCES, "it needs privileges; choose a port above 1023 (0 picks a free one)"),
+        (errno.EMFILE, "Too many open files"),
+    ],
+)
+def test_why_it_cannot_listen_is_said(monkeypatch: pytest.MonkeyPatch, number: int, reason: str) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fakebatch.wire.server.SocketType", refuse)
+    with pytest.raises(ServerError) as caught:
+        FakeBatch().start()
+    assert str(caught.value) == f"can't listen on port 0 of 127.0.0.1: {reason}"
+
+
+@forks
+def test_a_forked_child_that_needs_a_port_more_is_told_to_start(fake: FakeBatch) -> None:
+    def ask_for_both() -> None:
+        with pytest.raises(ServerError) as caught:
+            fake._plain_port() + fake._tls_port()
+        assert str(caught.value) == (
+            "this fake runs in the process that this one was forked from; call start() to serve here"
+        )
+
+    in_child(ask_for_both)
+    assert answers(fake)
+
+
+def test_a_callback_that_would_end_the_process_ends_nothing() -> None:
+    def leave(_: Call) -> None:
+        sys.exit(3)
+
+    with FakeBatch(on_call=leave) as fake:
+        assert answers(fake)
+        with pytest.raises(SystemExit):
+            fake.check()

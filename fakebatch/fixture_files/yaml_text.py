@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache, cached_property
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 Keys = tuple[Any, ...]
@@ -354,8 +355,7 @@ def _compose(text: str) -> Node | None:
         raise DocumentError("this is not YAML: control characters are not allowed", position) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        if mark is None:
-            raise DocumentError(f"this is not YAML: {error.problem}", (1, 1)) from None
+        assert mark  # noqa: S101 - for the type checker: it has one of the two
         _refuse_deep_nesting(text[: mark.index])
         composing = isinstance(error, yaml.composer.ComposerError)
         message = _what_is_no_yaml(text, mark.index, composing=composing)
@@ -490,9 +490,9 @@ def _is_too_deep(data: Any) -> bool:
 
 
 def _too_deep_in_json(text: str) -> Position:
-    depth = 0
-    for token in _JSON_TOKEN.finditer(text):
-        depth += (token.lastgroup == "open") - (token.lastgroup == "close")
-        if depth > DEEPEST:
-            return position_in(text, token.start())
-    return 1, 1
+    """Return where a text that is nested too deeply is so for the first time."""
+    tokens = [token for token in _JSON_TOKEN.finditer(text) if token.lastgroup in ("open", "close")]
+    depths = accumulate(1 if token.lastgroup == "open" else -1 for token in tokens)
+    return position_in(
+        text, next(token.start() for token, depth in zip(tokens, depths, strict=True) if depth > DEEPEST)
+    )

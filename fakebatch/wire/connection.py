@@ -9,7 +9,7 @@ import itertools
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from http import HTTPStatus
 from selectors import EVENT_READ, EVENT_WRITE
@@ -40,18 +40,11 @@ else:
     # Libraries which move the time do not replace this clock, as they do with time.monotonic. In seconds.
     now = partial(time.clock_gettime, time.CLOCK_MONOTONIC)
 
-Finish = Callable[[], Iterable[bytes]]
+Finish = Callable[[], "Iterable[bytes] | Later | Aside | Raw"]
 """The application, or what it goes on with."""
 
 
-class _PutOff:
-    """What an application returns that answers in another way than by a body at once."""
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(())
-
-
-class Later(_PutOff):
+class Later:
     """`environ["fakebatch.later"]`: `finish` is run as the application, so many seconds from now."""
 
     def __init__(self, seconds: float, finish: Finish) -> None:
@@ -59,7 +52,7 @@ class Later(_PutOff):
         self.finish: Finish = finish
 
 
-class Aside(_PutOff):
+class Aside:
     """`environ["fakebatch.aside"]`: `finish` is run as the application, after `work` was run by the worker."""
 
     def __init__(self, work: Callable[[], object], finish: Finish) -> None:
@@ -67,7 +60,7 @@ class Aside(_PutOff):
         self.finish: Finish = finish
 
 
-class Raw(_PutOff):
+class Raw:
     """`environ["fakebatch.raw"]`: these bytes are sent as they are, and the connection ends."""
 
     def __init__(self, data: bytes) -> None:
@@ -166,8 +159,6 @@ class Connection:
 
     def close(self) -> None:
         """Close it, in order, or by a reset if there is something that was not read."""
-        if self._is_closed:
-            return
         self._is_closed = True
         server = self._server
         server.connections.discard(self)
@@ -175,6 +166,7 @@ class Connection:
         server.lingering.pop(self, None)
         if self._watched and not server.is_closed:
             server.selector.unregister(self._socket.fileno())
+        self._watched = 0
         self._socket.close()
 
     def trickle(self, seconds: float) -> None:
@@ -202,6 +194,11 @@ class Connection:
         among[self] = now() + seconds
         reading = 0 if self._client_ended else EVENT_READ
         self._watch(reading | (EVENT_WRITE if self._unsent else 0))
+
+    def _be_patient(self) -> None:
+        """Wait for the application, however long that takes."""
+        self._server.idle.pop(self, None)
+        self._watch(0 if self._client_ended else EVENT_READ)
 
     def _receive(self) -> None:
         try:
@@ -264,7 +261,7 @@ class Connection:
         assert response is not None  # noqa: S101 - for the type checker: it is made before the application is run
         try:
             content = application()
-            if isinstance(content, _PutOff):
+            if isinstance(content, Later | Aside | Raw):
                 self._put_off(content)
                 return
             response.take(content)
@@ -281,17 +278,16 @@ class Connection:
         if not self._is_closed:
             self._send_response(*parts)
 
-    def _put_off(self, answer: _PutOff) -> None:
+    def _put_off(self, answer: Later | Aside | Raw) -> None:
         if self._is_closed:
             return
         if isinstance(answer, Raw):
             self._send_response(b"", answer.data)
             return
-        self._server.idle.pop(self, None)
-        self._watch(0 if self._client_ended else EVENT_READ)
+        self._be_patient()
         if isinstance(answer, Later):
             self._server.run_at(answer.seconds, partial(self._guarded, self._run, answer.finish))
-        elif isinstance(answer, Aside):
+        else:
             self._server.run_aside(answer.work, partial(self._guarded, self._run, answer.finish))
 
     def _refusal(self, status: int) -> tuple[bytes, bytes]:
@@ -305,8 +301,7 @@ class Connection:
         if not self._trickle_seconds or not body:
             self._send(head + body, last=True)
             return
-        self._server.idle.pop(self, None)
-        self._watch(0 if self._client_ended else EVENT_READ)
+        self._be_patient()
         pieces = min(len(body), _TRICKLE_PIECES)
         ends = [len(body) * number // pieces for number in range(pieces + 1)]
         self._send(head, last=False)
@@ -341,11 +336,8 @@ class Connection:
         self._unsent = b""
         if self._is_last:
             self._end()
-        elif not self._reader.ended:
-            self._wait()
-        else:
-            self._server.idle.pop(self, None)
-            self._watch(self._watched & ~EVENT_WRITE)
+        else:  # the rest of the answer is still to come, or of the request
+            (self._be_patient if self._reader.ended else self._wait)()
 
     def _end(self) -> None:
         """End the connection after its answer: at once if the client has sent all that it will, or after that."""

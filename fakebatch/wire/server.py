@@ -158,15 +158,15 @@ class Server:
         done = threading.Event()
 
         def drop() -> None:
-            for listener in self._listeners:
-                listener.accept(_BACKLOG)
-            for connection in list(self.connections):
-                connection.close()
-            done.set()
+            try:
+                for listener in self._listeners:
+                    listener.accept(_BACKLOG)
+                for connection in list(self.connections):
+                    connection.close()
+            finally:
+                done.set()
 
-        if threading.current_thread() is self._thread:
-            drop()
-        elif not self.is_stopping:
+        if not self.is_stopping:
             self.run_soon(drop)
             done.wait(_STOP_SECONDS)
 
@@ -305,18 +305,20 @@ class _Listener:
             "fakebatch.aside": Aside,
             "fakebatch.raw": Raw,
         }
-        self._is_closed = False
+        self._is_closed = self._accepts = False
 
     def resume(self) -> None:
         """Accept connections from now on."""
-        if not self._is_closed:
-            if not self.is_open():
-                raise ServerError("something else has closed the socket that it listened on")
-            self._server.selector.register(self._socket.fileno(), EVENT_READ, self)
+        if not self.is_open():
+            raise ServerError("something else has closed the socket that it listened on")
+        self._server.selector.register(self._socket.fileno(), EVENT_READ, self)
+        self._accepts = True
 
     def _pause(self) -> None:
-        self._server.selector.unregister(self._socket.fileno())
-        self._server.run_at(PAUSE_SECONDS, self.resume)
+        if self._accepts:
+            self._accepts = False
+            self._server.selector.unregister(self._socket.fileno())
+            self._server.run_at(PAUSE_SECONDS, self.resume)
 
     def is_open(self) -> bool:
         """Tell whether its file descriptor is still its own: somebody else may have closed it, or opened it anew."""
