@@ -291,3 +291,18 @@ def test_a_body_that_ends_early_is_refused_under_any_server() -> None:
     answers: list[str] = []
     body = FakeBatch()(environ, lambda status, *_: answers.append(status))  # type: ignore[arg-type]  # nobody writes
     assert (answers, b"It ended before its announced length." in b"".join(body)) == (["400 Bad Request"], True)
+
+
+def test_an_operation_is_one_change_that_no_other_thread_comes_between() -> None:
+    free: list[bool] = []
+
+    def clock() -> datetime:  # CreateImage asks for the time before it adds the image
+        with ThreadPoolExecutor(1) as pool:
+            free.append(pool.submit(fake.world.lock.acquire, blocking=False).result())
+            if free[-1]:
+                pool.submit(fake.world.lock.release).result()
+        return datetime.now(UTC)
+
+    fake = FakeBatch(clock=clock)
+    assert create(fake, VALID).status_code == 201
+    assert False in free

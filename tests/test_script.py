@@ -1,5 +1,6 @@
 """Scripts: when a step acts, what it does, and how it is refused; in Python and in YAML, which are the same thing."""
 
+import contextlib
 import gc
 import http.client
 import json
@@ -681,3 +682,23 @@ def test_not_every_failure_of_a_callback_is_kept(fake: FakeBatch) -> None:
     with pytest.raises(ExceptionGroup) as caught:
         fake.check()
     assert len(caught.value.exceptions) == 100
+
+
+@pytest.mark.parametrize(("drop", "status"), [("before", 0), ("silently", 0), ("during", 200)])
+def test_the_call_of_a_dropped_connection_has_the_status_that_was_on_its_way(
+    served: FakeBatch, drop: Any, status: int
+) -> None:
+    served.on("ListImages").drop(drop)
+    with contextlib.suppress(ConnectionResetError):
+        raw_answer(served)
+    assert [call.status for call in served.calls] == [status]
+
+
+def test_a_delay_is_one_after_a_restart_as_well(served: FakeBatch) -> None:
+    served.on("ListImages", calls=2).delay(0.2)
+    assert get(served)[0] == 200
+    served.stop()
+    served.start()
+    assert get(served)[0] == 200
+    first, delayed = served.calls
+    assert first.duration < 0.2 <= delayed.duration

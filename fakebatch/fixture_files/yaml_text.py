@@ -274,9 +274,8 @@ def _part(node: Node | None, name: Any) -> tuple[Node, Node] | None:
     """Return the key and the value of a name in a mapping; an item of a list is both."""
     if node is not None and node.id == "sequence" and isinstance(name, int) and name < len(node.value):
         return node.value[name], node.value[name]
-    if node is not None and node.id == "mapping":
-        return next((pair for pair in _pairs(node) if _name(pair[0]) == name), None)
-    return None
+    pairs = _pairs(node) if node is not None and node.id == "mapping" else ()
+    return next((pair for pair in pairs if _name(pair[0]) == name), None)
 
 
 def _flaws(node: Node, keys: Keys, seen: set[int]) -> Iterator[Flaw]:

@@ -229,12 +229,10 @@ class Server:
                         return
                 self._run_due()
         except BaseException as error:
-            if not self.is_stopping:
-                self.ended = str(error)
+            self.ended = "" if self.is_stopping else str(error)
         finally:
-            if not self.is_inherited:
-                self.is_stopping = True
-                self._close()
+            self.is_stopping = True
+            self._close()
 
     def _until_due(self) -> float | None:
         due = [next(iter(waiting.values())) for waiting in (self.idle, self.lingering) if waiting]
