@@ -49,7 +49,9 @@ class App:
 
 
 class _Exchange:
-    """One request on its way to its response: begin, carry out, conclude, send. Each may put off the next."""
+    """One request on its way to its response: begin, consult the script, carry out, conclude, send.
+
+    Each may put off the next."""
 
     def __init__(
         self,
@@ -76,6 +78,7 @@ class _Exchange:
         self.data = b""
         self.body_problem: Failure | None = None
         """What is wrong with the body. No exception: that would hold all this, and be held by it."""
+        self.was_put_off = False
         self.steps: list[Step] = []
         self.outcome: Step | None = None
         """The step that answers in the place of the service, or cuts its answer short."""
@@ -87,7 +90,7 @@ class _Exchange:
         self.items: int | None = None
 
     def begin(self) -> Body:
-        """Read the request, and find what the script has for it."""
+        """Read the request."""
         try:
             query = parse_query(self.query)
             self.parameters = Parameters({}, query, {})
@@ -100,6 +103,12 @@ class _Exchange:
         except ApiError as error:
             self._refuse(error)
             return self.conclude()
+        return self.consult_script()
+
+    def consult_script(self) -> Body:
+        """Find what the script has for the request, and wait for so long as it says."""
+        assert self.operation  # noqa: S101 - begin() found it
+        self.epoch = self.world.epoch
         if self.world.script:
             account = signatures.access_key_id(self.environ.get("HTTP_AUTHORIZATION", ""))
             host = host_name(self.environ.get("HTTP_HOST", ""))
@@ -123,7 +132,8 @@ class _Exchange:
             elif step.reply:
                 return self._reply(step)
         except StaleError:
-            return self._leave()
+            # What began a moment before the reset, and did not wait, may as well have begun after it.
+            return self._leave() if self.was_put_off else self.consult_script()
         except ApiError as error:
             self._refuse(error)
         except Exception as error:  # whatever our own mistake was, the client gets an answer
@@ -175,7 +185,7 @@ class _Exchange:
         try:
             self.world.record(call, self.epoch)
         except StaleError:
-            return self._leave()
+            return self._leave() if self.was_put_off else self.send()
         on_call = self.on_call
         if on_call is None:
             return self.send()
@@ -234,6 +244,7 @@ class _Exchange:
         return [body]
 
     def _later(self, seconds: float, finish: Callable[[], Body]) -> Body:
+        self.was_put_off = True
         later = self.environ.get("fakebatch.later")
         if later is None:
             sleep(seconds)
@@ -242,6 +253,7 @@ class _Exchange:
         return result
 
     def _aside(self, work: Callable[[], object], finish: Callable[[], Body]) -> Body:
+        self.was_put_off = True
         aside = self.environ.get("fakebatch.aside")
         if aside is None:
             work()
