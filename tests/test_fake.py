@@ -396,4 +396,8 @@ def test_the_default_catalogue_is_what_the_fixture_file_has() -> None:
 
 def test_a_collection_reads_as_how_many_there_are() -> None:
     assert repr(FakeBatch().images) == "<4 images>"
-    assert repr(FakeBatch(Image(id="a")).images) == "<1 image>"
+    one = FakeBatch(Image(id="a"))
+    assert repr(one.images) == "<1 image>"
+    one.images.discard("a")
+    one.images.discard("a")  # one that is not there is passed over
+    assert repr(one.images) == "<0 images>"

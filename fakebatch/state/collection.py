@@ -21,8 +21,8 @@ def page(records: Sequence[Record], key: Callable[[Record], Any], marker: Any, c
     that was there all the time. [choice]
     """
     start = bisect_left(records, marker, key=key) if marker else 0
-    items = list(records[start : start + count + 1])
-    return items[:count], key(items[count]) if len(items) > count else ""
+    end = start + count
+    return list(records[start:end]), key(records[end]) if end < len(records) else ""
 
 
 class Collection(Generic[Record]):
@@ -127,7 +127,7 @@ class Collection(Generic[Record]):
     def __iter__(self) -> Iterator[Record]:
         with self.lock:
             partitions = [partition.copy() for partition in self._partitions.values()]
-        return iter(partitions[0]) if len(partitions) == 1 else merge(*partitions, key=self._key)
+        return merge(*partitions, key=self._key)
 
     def __repr__(self) -> str:
         return f"<{counted(len(self), self._noun)}>"
