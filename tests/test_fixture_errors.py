@@ -136,6 +136,22 @@ SECTIONS = "its sections are include, images, accounts, script, expect"
             "w.yaml:1:27: images[0].OwnerId: expected a whole number, got the number 1.5",
         ),
         (
+            "images: [{Id: a, OwnerId: 1e5}]",
+            "w.yaml:1:27: images[0].OwnerId: expected a whole number, got the number 1e5",
+        ),
+        (
+            "images: [{Id: a, OwnerId: .nan}]",
+            "w.yaml:1:27: images[0].OwnerId: expected a whole number, got the number .nan",
+        ),
+        (
+            "images: [{Id: 'a{n}', repeat: 5.0}]",
+            "w.yaml:1:31: images[0].repeat: expected a whole number, got the number 5.0",
+        ),
+        (
+            "script: [{reply: {status: 5e2}}]",
+            "w.yaml:1:27: script[0].reply.status: expected a whole number, got the number 5e2",
+        ),
+        (
             "images: [{Id: a, OwnerId: -1}]",
             "w.yaml:1:27: images[0].OwnerId: -1 is out of range; it must be from 0 to 9223372036854775807",
         ),

@@ -119,13 +119,17 @@ def _validator(declared: Any) -> Any:
 
     def in_range(validator: Any, bound: float, instance: Any, schema: Schema) -> Iterator[ValidationError]:
         low, high = schema.get("minimum", instance), schema.get("maximum", instance)
-        if validator.is_type(instance, "number") and not low <= instance <= high:  # not a number is in no range
+        # What is of another kind is told of already. Not a number is in no range.
+        if validator.is_type(instance, schema.get("type", "number")) and not low <= instance <= high:
             yield ValidationError(f"out of range of {bound}")
 
     def with_text_keys(_: Any, instance: Any) -> bool:
         return isinstance(instance, dict) and all(isinstance(key, str) for key in instance)
 
-    checker = Draft202012Validator.TYPE_CHECKER.redefine("object", with_text_keys)
+    def whole(_: Any, instance: Any) -> bool:
+        return isinstance(instance, int) and not isinstance(instance, bool)  # for JSON Schema, 5.0 is one as well
+
+    checker = Draft202012Validator.TYPE_CHECKER.redefine_many({"object": with_text_keys, "integer": whole})
     extend: Any = validators.extend
     kind = extend(Draft202012Validator, {"minimum": in_range, "maximum": in_range}, type_checker=checker)
     return kind(msgspec.json.schema(declared))
