@@ -530,7 +530,54 @@ def test_what_is_no_yaml_is_said_with_its_place_in_the_parser_s_own_words(
             "script: [{reply: {status: 204, body: x}}]",
             "w.yaml:1:18: script[0].reply: a response with the status 204 has no body; leave it out, or send it with raw",
         ),
-        ("script: [{account: '', delay: 1}]", "w.yaml:1:20: script[0].account: account is a text, not ''"),
+        ("script: [{account: '', delay: 1}]", "w.yaml:1:20: script[0].account: must not be empty"),
+        ("include: ['']", "w.yaml:1:11: include[0]: must not be empty"),
+        ("images: [{Id: }]", "w.yaml:1:15: images[0].Id: expected a text, got nothing; write one"),
+        (
+            "images: [{Id: a, Type: }]",
+            "w.yaml:1:24: images[0].Type: expected a text, got nothing; leave the key out, or write one of 'Self', 'System'",
+        ),
+        (
+            "images: [{Id: a, CreationTime: 2016}]",
+            "w.yaml:1:32: images[0].CreationTime: expected a text, got the number 2016; "
+            "write it like 2016-10-31T06:55:33.921878Z",
+        ),
+        (
+            "script: [{on: true, delay: 1}]",
+            "w.yaml:1:15: script[0].on: expected a text, got the boolean true; "
+            "write it like ListImages, or like CreateImage, or like GetImage, or like DeleteImage, or like any",
+        ),
+        (
+            "script: [{calls: 1.5, delay: 1}]",
+            "w.yaml:1:18: script[0].calls: expected a whole number or a text or a list, got the number 1.5; "
+            "write it like 2, or like 2-4, or like 3-",
+        ),
+        (
+            "script: [{calls: [1, true], delay: 1}]",
+            "w.yaml:1:22: script[0].calls[1]: expected a whole number or a text, got the boolean true; "
+            "write it like 2, or like 2-4, or like 3-",
+        ),
+        (
+            "script: [{drop: }]",
+            "w.yaml:1:17: script[0].drop: expected a text, got nothing; "
+            "leave the key out, or write one of 'before', 'during', 'silently'",
+        ),
+        (
+            "script: [{reply: {headers: [Location]}}]",
+            "w.yaml:1:29: script[0].reply.headers[0]: expected a list, got the text 'Location'; write it like [X-Name, value]",
+        ),
+        (
+            "script: [{reply: {headers: [{a: b}]}}]",
+            "w.yaml:1:29: script[0].reply.headers[0]: expected a list, got a mapping; write it like [X-Name, value]",
+        ),
+        (
+            "script: [{reply: {headers: [[a]]}}]",
+            "w.yaml:1:29: script[0].reply.headers[0]: expected 2 items, got 1; write it like [X-Name, value]",
+        ),
+        (
+            "script: [{reply: {headers: [[a, b, c]]}}]",
+            "w.yaml:1:29: script[0].reply.headers[0]: expected 2 items, got 3; write it like [X-Name, value]",
+        ),
         ("images: [{5: x, Id: a}]", "w.yaml:1:11: images[0]: a key must be a text"),
         ("&a 5", f"w.yaml:1:1: expected a mapping, got a number; {SECTIONS}"),
         ("!!int", "w.yaml:1:1: '' can't be read as !!int; if it is a text, write it in quotes"),
