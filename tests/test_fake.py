@@ -331,7 +331,18 @@ def test_sixteen_threads_at_once_leave_a_consistent_world(paging: FakeBatch) -> 
         ({"host": None}, "host is a text such as '127.0.0.1', not None"),
         ({"clock": 5}, "clock is a function that returns a datetime, not 5"),
         ({"on_call": "log"}, "on_call is a function that is called with each Call, not 'log'"),
-        ({"accounts": ["x"]}, "expected an Account, got 'x'"),
+        ({"accounts": ["s3cret"]}, "expected an Account, got a str"),
+        ({"accounts": [("id", "s3cret")]}, "expected an Account, got a tuple"),
+        ({"accounts": [{"AccessKeySecret": "s3cret"}]}, "expected an Account, got a dict"),
+        (
+            {"accounts": {"id": "s3cret"}},
+            'accounts is a list such as [Account("an-id", "a-secret")], not a dict',
+        ),
+        (
+            {"accounts": Account("id", "s3cret")},
+            'accounts is a list such as [Account("an-id", "a-secret")], not an Account',
+        ),
+        ({"accounts": None}, 'accounts is a list such as [Account("an-id", "a-secret")], not a NoneType'),
         (
             {"accounts": [Account("", "", -5)]},
             "not a valid Account: Expected `str` of length >= 1 - at `$.AccessKeyId`",
