@@ -50,6 +50,19 @@ def test_a_file_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert loading("nowhere/images.yaml") == "nowhere/images.yaml: there is no such file"
 
 
+def test_a_link_to_nowhere(tmp_path: Path) -> None:
+    path = tmp_path / "w.yaml"
+    path.symlink_to("nowhere")
+    assert loading(path) == f"{path}: it is a link to a file that is not there"
+
+
+def test_control_characters_are_not_printed(problems: Problems) -> None:
+    assert problems('include: ["a\\e[31m.yaml"]\nexpect: {"a\\nb": !x 5}') == [
+        "w.yaml:2:18: expect.a\\nb: unknown tag !x; remove it",
+        "w.yaml:1:11: include[0]: a\\x1b[31m.yaml: there is no such file",
+    ]
+
+
 def test_a_folder(tmp_path: Path) -> None:
     assert loading(tmp_path) == f"{tmp_path}: it is a folder; name the files in it"
 
@@ -62,7 +75,7 @@ def test_a_file_that_can_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path.write_text("")
     monkeypatch.setattr(Path, "read_bytes", refuse)  # permissions do not stop a test that is run by root
     assert loading(path) == f"{path}: it can't be read: Permission denied"
-    assert re.fullmatch("w\0.yaml: it can't be read: .*embedded null .*", loading("w\0.yaml"))
+    assert re.fullmatch(r"w\\x00.yaml: it can't be read: .*embedded null .*", loading("w\0.yaml"))
 
 
 SECTIONS = "its sections are include, images, accounts, script, expect"
