@@ -358,6 +358,10 @@ def test_an_option_of_the_wrong_kind_is_refused(options: dict[str, Any], message
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (
+            lambda: Image(id="a", creation_time=5),  # type: ignore[arg-type]  # the mistake
+            "a time is a text such as '2016-10-31T06:55:33.921878Z', not 5",
+        ),
         (lambda: Image(Id="a"), "Image has no field 'Id'; did you mean 'id'?"),  # type: ignore[call-arg]  # the mistake
         (lambda: Image(id="a", EcsImageID="m"), "Image has no field 'EcsImageID'; did you mean 'ecs_image_id'?"),  # type: ignore[call-arg]  # the mistake
         (
@@ -403,3 +407,10 @@ def test_a_value_that_a_test_has_changed_in_place_is_as_before_after_a_reset(tmp
 
 def test_the_default_catalogue_is_what_the_fixture_file_has() -> None:
     assert list(FakeBatch().images) == list(FakeBatch(FIXTURES / "documented.yaml").images)
+
+
+def test_a_record_in_the_place_of_a_key_is_a_mistake_and_not_an_absence() -> None:
+    fake = FakeBatch(Image(id="img-a"))
+    for mistake in (lambda: fake.images["img-a"] in fake.images, lambda: fake.images.discard(5)):  # type: ignore[arg-type]  # the mistake
+        with pytest.raises(TypeError, match="an image is looked up by its key, a text, not "):
+            mistake()
