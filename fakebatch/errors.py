@@ -55,6 +55,13 @@ _OPTIONAL_ARGUMENTS = {"Message": "", "StringToSign": ""}
 """Arguments that may be left out. The reference itself prints `... is not valid. ` with nothing behind it. [doc]"""
 
 
+def printable(text: str) -> str:
+    """Return a text with its control characters, and whatever else is nothing for a terminal, as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+
+
 def nearest(seen: str, allowed: Iterable[str]) -> str:
     """Return `; did you mean '...'?` for the allowed spelling nearest to the one seen, or nothing if none is near."""
     spellings = {name.lower(): name for name in allowed}
@@ -62,15 +69,25 @@ def nearest(seen: str, allowed: Iterable[str]) -> str:
     return f"; did you mean {spellings[near[0]]!r}?" if near else ""
 
 
+def unknown(name: object, what: str, allowed: Iterable[str]) -> str:
+    """Return that a name is not `what` it should be, with the nearest right spelling and all that are allowed."""
+    names = list(allowed)
+    hint = nearest(str(name), names)
+    return f"{name!r} is not {what}{f'{hint} K' if hint else '; k'}nown are {', '.join(names)}."
+
+
 class ApiError(Exception):
     """An error as the service answers it: `status` (HTTP), `code` and `message`.
 
     `ApiError("StateConflict", State="Deleting")` takes status and message from `DOCUMENTED` and fills in the arguments.
 
-    Raises ValueError for a code that is not documented, and for arguments that its message lacks or does not have.
+    Raises ValueError for a code that is not documented, and for arguments that its message lacks or does not have, and
+    TypeError for a code that is no text.
     """
 
     def __init__(self, code: str, /, **arguments: object) -> None:
+        if not isinstance(code, str):
+            raise TypeError(f"an error code is a text such as 'Throttling', not {code!r}")
         if code not in DOCUMENTED:
             own = "for one of your own give its status and message as well"
             hint = nearest(code, DOCUMENTED) or f"; {own}; known are {', '.join(DOCUMENTED)}"
@@ -113,7 +130,7 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         place = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
-        return ": ".join(part for part in (place, self.where, self.message) if part)
+        return printable(": ".join(part for part in (place, self.where, self.message) if part))
 
 
 class FixtureError(Exception):

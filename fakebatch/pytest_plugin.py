@@ -51,7 +51,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     folder = metafunc.definition.path.parent
     paths = []
     for pattern in marker.args:
-        found = sorted(path for path in folder.glob(pattern) if path.is_file())
+        try:
+            found = sorted(path for path in folder.glob(pattern) if path.is_file())
+        except (TypeError, ValueError, NotImplementedError):  # of pathlib's, for what is no text, empty or absolute
+            raise pytest.Collector.CollectError(
+                f"a scenario is a pattern relative to the test's file, such as 'scenarios/*.yaml', not {pattern!r}"
+            ) from None
         if not found:
             raise pytest.Collector.CollectError(f"no scenario matches {pattern!r} in {folder}")
         paths += [path for path in found if path not in paths]

@@ -120,9 +120,10 @@ class SharedFake:
             world.begin()  # or its calls and their bodies would be kept until it is served again
 
     def _world(self, fixtures: tuple[Any, ...] | None) -> World:
-        if fixtures and not all(isinstance(fixture, Path | Image) for fixture in fixtures):
+        try:
+            loaded = self._loaded.get(fixtures)
+        except TypeError:  # no path and no valid image
             return _load(fixtures).world  # which says what is wrong
-        loaded = self._loaded.get(fixtures)
         if not loaded or any(_content(path) != content for path, content in loaded.contents.items()):
             loaded = self._loaded[fixtures] = _load(fixtures)
         return loaded.world

@@ -43,6 +43,21 @@ def serving(*arguments: str | Path) -> Iterator[tuple[str, "subprocess.Popen[str
             process.terminate()  # and not killed, so that what it ran is measured
 
 
+def test_what_a_terminal_lacks_a_character_for_is_printed_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    (tmp_path / "位.yaml").write_text("")
+    checked = run("check", "位.yaml", cwd=tmp_path)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "\\u4f4d.yaml: fine, 0 images\n", "")
+
+
+def test_serve_refuses_an_empty_host() -> None:
+    served = run("serve", "--host", "", "--port", "0")
+    assert served.returncode == 1
+    assert served.stderr == "can't listen on port 0 of '': there is no such host; write 0.0.0.0 for all addresses\n"
+
+
 def test_serve_prints_the_url_and_how_to_use_it() -> None:
     command = [sys.executable, "-m", "fakebatch", "serve", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -331,7 +331,18 @@ def test_sixteen_threads_at_once_leave_a_consistent_world(paging: FakeBatch) -> 
         ({"host": None}, "host is a text such as '127.0.0.1', not None"),
         ({"clock": 5}, "clock is a function that returns a datetime, not 5"),
         ({"on_call": "log"}, "on_call is a function that is called with each Call, not 'log'"),
-        ({"accounts": ["x"]}, "expected an Account, got 'x'"),
+        ({"accounts": ["s3cret"]}, "expected an Account, got a str"),
+        ({"accounts": [("id", "s3cret")]}, "expected an Account, got a tuple"),
+        ({"accounts": [{"AccessKeySecret": "s3cret"}]}, "expected an Account, got a dict"),
+        (
+            {"accounts": {"id": "s3cret"}},
+            'accounts is a list such as [Account("an-id", "a-secret")], not a dict',
+        ),
+        (
+            {"accounts": Account("id", "s3cret")},
+            'accounts is a list such as [Account("an-id", "a-secret")], not an Account',
+        ),
+        ({"accounts": None}, 'accounts is a list such as [Account("an-id", "a-secret")], not a NoneType'),
         (
             {"accounts": [Account("", "", -5)]},
             "not a valid Account: Expected `str` of length >= 1 - at `$.AccessKeyId`",
@@ -347,6 +358,10 @@ def test_an_option_of_the_wrong_kind_is_refused(options: dict[str, Any], message
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (
+            lambda: Image(id="a", creation_time=5),  # type: ignore[arg-type]  # the mistake
+            "a time is a text such as '2016-10-31T06:55:33.921878Z', not 5",
+        ),
         (lambda: Image(Id="a"), "Image has no field 'Id'; did you mean 'id'?"),  # type: ignore[call-arg]  # the mistake
         (lambda: Image(id="a", EcsImageID="m"), "Image has no field 'EcsImageID'; did you mean 'ecs_image_id'?"),  # type: ignore[call-arg]  # the mistake
         (
@@ -401,3 +416,10 @@ def test_a_collection_reads_as_how_many_there_are() -> None:
     one.images.discard("a")
     one.images.discard("a")  # one that is not there is passed over
     assert repr(one.images) == "<0 images>"
+
+
+def test_a_record_in_the_place_of_a_key_is_a_mistake_and_not_an_absence() -> None:
+    fake = FakeBatch(Image(id="img-a"))
+    for mistake in (lambda: fake.images["img-a"] in fake.images, lambda: fake.images.discard(5)):  # type: ignore[arg-type]  # the mistake
+        with pytest.raises(TypeError, match="an image is looked up by its key, a text, not "):
+            mistake()

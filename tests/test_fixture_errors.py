@@ -50,6 +50,19 @@ def test_a_file_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert loading("nowhere/images.yaml") == "nowhere/images.yaml: there is no such file"
 
 
+def test_a_link_to_nowhere(tmp_path: Path) -> None:
+    path = tmp_path / "w.yaml"
+    path.symlink_to("nowhere")
+    assert loading(path) == f"{path}: it is a link to a file that is not there"
+
+
+def test_control_characters_are_not_printed(problems: Problems) -> None:
+    assert problems('include: ["a\\e[31m.yaml"]\nexpect: {"a\\nb": !x 5}') == [
+        "w.yaml:2:18: expect.a\\nb: unknown tag !x; remove it",
+        "w.yaml:1:11: include[0]: a\\x1b[31m.yaml: there is no such file",
+    ]
+
+
 def test_a_folder(tmp_path: Path) -> None:
     assert loading(tmp_path) == f"{tmp_path}: it is a folder; name the files in it"
 
@@ -62,7 +75,7 @@ def test_a_file_that_can_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path.write_text("")
     monkeypatch.setattr(Path, "read_bytes", refuse)  # permissions do not stop a test that is run by root
     assert loading(path) == f"{path}: it can't be read: Permission denied"
-    assert re.fullmatch("w\0.yaml: it can't be read: .*embedded null .*", loading("w\0.yaml"))
+    assert re.fullmatch(r"w\\x00.yaml: it can't be read: .*embedded null .*", loading("w\0.yaml"))
 
 
 SECTIONS = "its sections are include, images, accounts, script, expect"
@@ -134,6 +147,22 @@ SECTIONS = "its sections are include, images, accounts, script, expect"
         (
             "images: [{Id: a, OwnerId: 1.5}]",
             "w.yaml:1:27: images[0].OwnerId: expected a whole number, got the number 1.5",
+        ),
+        (
+            "images: [{Id: a, OwnerId: 1e5}]",
+            "w.yaml:1:27: images[0].OwnerId: expected a whole number, got the number 1e5",
+        ),
+        (
+            "images: [{Id: a, OwnerId: .nan}]",
+            "w.yaml:1:27: images[0].OwnerId: expected a whole number, got the number .nan",
+        ),
+        (
+            "images: [{Id: 'a{n}', repeat: 5.0}]",
+            "w.yaml:1:31: images[0].repeat: expected a whole number, got the number 5.0",
+        ),
+        (
+            "script: [{reply: {status: 5e2}}]",
+            "w.yaml:1:27: script[0].reply.status: expected a whole number, got the number 5e2",
         ),
         (
             "images: [{Id: a, OwnerId: -1}]",
@@ -514,7 +543,54 @@ def test_what_is_no_yaml_is_said_with_its_place_in_the_parser_s_own_words(
             "script: [{reply: {status: 204, body: x}}]",
             "w.yaml:1:18: script[0].reply: a response with the status 204 has no body; leave it out, or send it with raw",
         ),
-        ("script: [{account: '', delay: 1}]", "w.yaml:1:20: script[0].account: account is a text, not ''"),
+        ("script: [{account: '', delay: 1}]", "w.yaml:1:20: script[0].account: must not be empty"),
+        ("include: ['']", "w.yaml:1:11: include[0]: must not be empty"),
+        ("images: [{Id: }]", "w.yaml:1:15: images[0].Id: expected a text, got nothing; write one"),
+        (
+            "images: [{Id: a, Type: }]",
+            "w.yaml:1:24: images[0].Type: expected a text, got nothing; leave the key out, or write one of 'Self', 'System'",
+        ),
+        (
+            "images: [{Id: a, CreationTime: 2016}]",
+            "w.yaml:1:32: images[0].CreationTime: expected a text, got the number 2016; "
+            "write it like 2016-10-31T06:55:33.921878Z",
+        ),
+        (
+            "script: [{on: true, delay: 1}]",
+            "w.yaml:1:15: script[0].on: expected a text, got the boolean true; "
+            "write it like ListImages, or like CreateImage, or like GetImage, or like DeleteImage, or like any",
+        ),
+        (
+            "script: [{calls: 1.5, delay: 1}]",
+            "w.yaml:1:18: script[0].calls: expected a whole number or a text or a list, got the number 1.5; "
+            "write it like 2, or like 2-4, or like 3-",
+        ),
+        (
+            "script: [{calls: [1, true], delay: 1}]",
+            "w.yaml:1:22: script[0].calls[1]: expected a whole number or a text, got the boolean true; "
+            "write it like 2, or like 2-4, or like 3-",
+        ),
+        (
+            "script: [{drop: }]",
+            "w.yaml:1:17: script[0].drop: expected a text, got nothing; "
+            "leave the key out, or write one of 'before', 'during', 'silently'",
+        ),
+        (
+            "script: [{reply: {headers: [Location]}}]",
+            "w.yaml:1:29: script[0].reply.headers[0]: expected a list, got the text 'Location'; write it like [X-Name, value]",
+        ),
+        (
+            "script: [{reply: {headers: [{a: b}]}}]",
+            "w.yaml:1:29: script[0].reply.headers[0]: expected a list, got a mapping; write it like [X-Name, value]",
+        ),
+        (
+            "script: [{reply: {headers: [[a]]}}]",
+            "w.yaml:1:29: script[0].reply.headers[0]: expected 2 items, got 1; write it like [X-Name, value]",
+        ),
+        (
+            "script: [{reply: {headers: [[a, b, c]]}}]",
+            "w.yaml:1:29: script[0].reply.headers[0]: expected 2 items, got 3; write it like [X-Name, value]",
+        ),
         ("images: [{5: x, Id: a}]", "w.yaml:1:11: images[0]: a key must be a text"),
         ("&a 5", f"w.yaml:1:1: expected a mapping, got a number; {SECTIONS}"),
         ("!!int", "w.yaml:1:1: '' can't be read as !!int; if it is a text, write it in quotes"),

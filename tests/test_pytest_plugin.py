@@ -244,6 +244,13 @@ def test_others(n, fakebatch): pass
             "@pytest.mark.fakebatch_scenarios('nope/*.yaml')\ndef test_it(fakebatch): pass",
             "no scenario matches 'nope/[*].yaml' in *",
         ),
+        *(
+            (
+                f"@pytest.mark.fakebatch_scenarios({pattern})\ndef test_it(fakebatch): pass",
+                "a scenario is a pattern relative to the test's file, such as 'scenarios/[*].yaml', not *",
+            )
+            for pattern in ("5", "''", "'/tmp/*.yaml'", "['a.yaml']")
+        ),
         (
             "@pytest.mark.fakebatch_scenarios()\ndef test_it(fakebatch): pass",
             "fakebatch_scenarios needs a pattern, such as 'scenarios/[*].yaml'",
@@ -733,6 +740,16 @@ def test_a_fixture_that_is_none_is_refused(run: RunPytest) -> None:
     result = run("@pytest.mark.fakebatch(['a.yaml'])\ndef test_bad(fakebatch): pass")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["expected the path of a fixture file or an *Image, got [[]'a.yaml'[]]"])
+    result = run("""
+import pytest
+from fakebatch import Image
+
+@pytest.mark.fakebatch(Image(id=["a"]))
+def test_it(fakebatch):
+    pass
+""")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["not a valid Image: Expected `str`, got `array` - at `$.Id`"])
 
 
 def python(program: str) -> str:

@@ -147,6 +147,8 @@ def test_arguments_that_a_message_lacks_or_does_not_have_are_refused() -> None:
         ApiError("StateConflict")
     with pytest.raises(ValueError, match=r"^StateConflict has no argument 'Stat'; it takes State$"):
         ApiError("StateConflict", Stat="x")
+    with pytest.raises(TypeError, match="an error code is a text such as 'Throttling', not 5"):
+        ApiError(5)  # type: ignore[arg-type]  # the mistake
     with pytest.raises(ValueError, match=r"^Forbidden has no argument 'State'; it takes none$"):
         ApiError("Forbidden", State="x")
 

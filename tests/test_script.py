@@ -514,6 +514,43 @@ def test_a_step_can_ask_for_which_host_a_request_came(fake: FakeBatch) -> None:
         ),
         (lambda fake: fake.on().fail(None), TypeError, "an error code is a text such as 'Throttling', not None"),
         (
+            lambda fake: fake.on().fail("Mine", status=500, message=5),
+            TypeError,
+            "the message of an error is a text, not 5",
+        ),
+        (
+            lambda fake: fake.on().fail("Mine", status=500, message="\ud800"),
+            ValueError,
+            "the message of an error can't be sent, for it holds half a character: '\\ud800'",
+        ),
+        (
+            lambda fake: fake.on().fail("Mine\ud800", status=500, message="x"),
+            ValueError,
+            "the code of an error can't be sent, for it holds half a character: 'Mine\\ud800'",
+        ),
+        (
+            lambda fake: fake.on().fail("StateConflict", State="\ud800"),
+            ValueError,
+            "the message of an error can't be sent, for it holds half a character: "
+            "'User operation is invalid. The current resource state is \\ud800.'",
+        ),
+        (
+            lambda fake: fake.on().fail("Mine", status=204, message="x"),
+            ValueError,
+            "a response with the status 204 has no body for code and message; write a reply",
+        ),
+        (
+            lambda fake: fake.on().fail("Throttling", self=1),
+            ValueError,
+            "Throttling has no argument 'self'; it takes none",
+        ),
+        (
+            lambda fake: fake.on().reply(body="\ud800"),
+            TypeError,
+            "the body of a reply is text, bytes, JSON or a function of the call, not '\\ud800': "
+            "'utf-8' codec can't encode character '\\ud800' in position 0: surrogates not allowed",
+        ),
+        (
             lambda fake: fake.on().drop(True),
             ValueError,
             "a connection is dropped 'before' or 'during' the response, or 'silently', not True",
@@ -524,6 +561,11 @@ def test_a_step_can_ask_for_which_host_a_request_came(fake: FakeBatch) -> None:
             lambda fake: fake.on().remove("a", resource="image"),
             ValueError,
             "'image' is not a resource; did you mean 'images'? Known are images.",
+        ),
+        (
+            lambda fake: fake.on().remove("a", resource="jobs"),
+            ValueError,
+            "'jobs' is not a resource; known are images.",
         ),
         (lambda fake: fake.on().trickle(-1), ValueError, "a trickle is a number of seconds from 0 to 3600, not -1"),
         (

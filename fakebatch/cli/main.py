@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print_schema.set_defaults(run=_schema)
 
     options = parser.parse_args(arguments)
+    # As standard error does it: a line for which a terminal lacks a character must not be lost.
+    getattr(sys.stdout, "reconfigure", lambda **_: None)(errors="backslashreplace")
     try:
         return int(options.run(options))
     except (FixtureError, ServerError) as error:

@@ -119,13 +119,17 @@ def _validator(declared: Any) -> Any:
 
     def in_range(validator: Any, bound: float, instance: Any, schema: Schema) -> Iterator[ValidationError]:
         low, high = schema.get("minimum", instance), schema.get("maximum", instance)
-        if validator.is_type(instance, "number") and not low <= instance <= high:  # not a number is in no range
+        # What is of another kind is told of already. Not a number is in no range.
+        if validator.is_type(instance, schema.get("type", "number")) and not low <= instance <= high:
             yield ValidationError(f"out of range of {bound}")
 
     def with_text_keys(_: Any, instance: Any) -> bool:
         return isinstance(instance, dict) and all(isinstance(key, str) for key in instance)
 
-    checker = Draft202012Validator.TYPE_CHECKER.redefine("object", with_text_keys)
+    def whole(_: Any, instance: Any) -> bool:
+        return isinstance(instance, int) and not isinstance(instance, bool)  # for JSON Schema, 5.0 is one as well
+
+    checker = Draft202012Validator.TYPE_CHECKER.redefine_many({"object": with_text_keys, "integer": whole})
     extend: Any = validators.extend
     kind = extend(Draft202012Validator, {"minimum": in_range, "maximum": in_range}, type_checker=checker)
     return kind(msgspec.json.schema(declared))
@@ -145,6 +149,8 @@ class _Explaining:
             yield from self._explain_options(error, place)
         elif error.validator == "additionalProperties":
             yield from self._unknown_keys(place, error.instance, schema)
+        elif error.validator == "items":
+            return  # of what is too much in a list of a fixed length, its length tells
         elif error.validator == "type" or (error.validator == "enum" and not isinstance(error.instance, str)):
             yield from self._wrong_kind(place, error.instance, schema, [schema])
         else:
@@ -198,6 +204,8 @@ class _Explaining:
             low, high = (f"{b:g}" if isinstance(b, float) else str(b) for b in (schema["minimum"], schema["maximum"]))
             written = shortened(place.document.written(place.keys))
             return f"{written} is out of range; it must be from {low} to {high}"
+        if error.validator in ("minItems", "maxItems"):
+            return f"expected {error.validator_value} items, got {len(value)}{_like(schema)}"
         return "this can't stand here" if schema.get("writeOnly") else shortened(error.message)
 
     def _wrong_kind(self, place: Place, value: Any, schema: Schema, options: Sequence[Schema]) -> Iterator[Finding]:
@@ -250,23 +258,30 @@ def _seen(value: Any, written: str) -> str:
 
 
 def _advice(value: Any, written: str, schema: Schema, types: Sequence[str]) -> str:
-    if types[0] == "array" and not isinstance(value, list):
-        return "; write a dash before each item"
     if isinstance(value, dict) and "string" in types:
         (key, inner), *more = value.items() or [("", 0)]
         if inner is None and not more and str(key).partition(":")[0] == "n":
             return f'; YAML takes braces for a mapping: write "{{{key}}}" in quotes'
     if value is None and "string" in types:
-        return '; leave the key out, or write ""'
+        # What must not be empty may have to be there as well.
+        like = _like(schema).removeprefix("; ") or 'write ""'
+        return "; write one" if "minLength" in schema else f"; leave the key out, or {like}"
     if isinstance(value, str) and types[0] in ("integer", "number") and value.strip().removeprefix("-").isdecimal():
         return f"; write {value.strip()} without quotes"
-    if "examples" in schema and not isinstance(value, str):
-        return "; write it like " + ", or like ".join(schema["examples"])
-    if "enum" in schema:
-        return f"; write one of {_listed(schema)}"
+    if like := _like(schema):
+        return like
+    if types[0] == "array" and not isinstance(value, list):
+        return "; write a dash before each item"
     if isinstance(value, int | float) and "string" in types:
         return f'; write "{shortened(written)}" in quotes if that is what you mean'
     return ""
+
+
+def _like(schema: Schema) -> str:
+    """Return what may be written, where the schema tells."""
+    if "examples" in schema:
+        return "; write it like " + ", or like ".join(schema["examples"])
+    return f"; write one of {_listed(schema)}" if "enum" in schema else ""
 
 
 def _listed(schema: Schema) -> str:

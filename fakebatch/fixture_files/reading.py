@@ -128,6 +128,8 @@ def _read_text(path: Path) -> str:
             raise _UnreadableError(f"it is larger than {LARGEST_FILE:,} bytes; use repeat, or write less")
         content = path.read_bytes()
     except FileNotFoundError:
+        if path.is_symlink():
+            raise _UnreadableError("it is a link to a file that is not there") from None
         raise _UnreadableError(f"there is no such file{nearest(path.name, _siblings(path))}") from None
     except (OSError, ValueError) as error:
         raise _UnreadableError(f"it can't be read: {getattr(error, 'strerror', None) or error}") from None

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ..state.collection import a
 from .accounts import Account
 from .records import check_record
 from .registry import RESOURCES, resource_of
@@ -40,6 +41,19 @@ def _load(paths: Sequence[str | os.PathLike[str]]) -> Baseline:
     from .baseline import load
 
     return load(*paths)
+
+
+def _checked(accounts: object) -> list[Account]:
+    """Return accounts as a list. Raises TypeError for what is none; its text may be a secret, and is not shown."""
+    if isinstance(accounts, str | Mapping) or not isinstance(accounts, Iterable):
+        given = a(type(accounts).__name__)
+        raise TypeError(f'accounts is a list such as [Account("an-id", "a-secret")], not {given}')
+    checked = list(accounts)
+    for account in checked:
+        if not isinstance(account, Account):
+            raise TypeError(f"expected an Account, got {a(type(account).__name__)}")
+        check_record(account, Account)
+    return checked
 
 
 def describe(
@@ -73,10 +87,8 @@ def describe(
         baseline = baseline._replace(
             records={name: tuple(found[key] for key in sorted(found)) for name, found in merged.items()}
         )
-    accounts = list(accounts)
+    accounts = _checked(accounts)
     if accounts:
-        for account in accounts:
-            check_record(account, Account)
         all_accounts = (*baseline.accounts, *accounts)
         if len({account.access_key_id for account in all_accounts}) < len(all_accounts):
             raise ValueError("two accounts have the same access key Id; each must be unique")

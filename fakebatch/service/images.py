@@ -47,7 +47,11 @@ class Image(msgspec.Struct, metaclass=RecordType, frozen=True, rename="pascal", 
     platform: Annotated[Platform, Meta(description="The operating system.")] = "Linux"
     type: Annotated[ImageType, Meta(description="System: the service's own, seen by all. Self: its owner's.")] = "Self"
     creation_time: Annotated[
-        str, Meta(description="A YAML timestamp or text; served in UTC with six digits of fraction and Z.")
+        str,
+        Meta(
+            description="A YAML timestamp or text; served in UTC with six digits of fraction and Z.",
+            examples=["2016-10-31T06:55:33.921878Z"],
+        ),
     ] = "2016-07-18T11:53:19.110809Z"
 
     def __post_init__(self) -> None:

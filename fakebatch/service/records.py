@@ -53,8 +53,10 @@ def normal_time(text: str) -> str:
     """Return a time as the service writes it, from any in ISO 8601: a date, or a date and a time, with or without
     fraction and zone.
 
-    Raises ValueError for any other text.
+    Raises ValueError for any other text, and TypeError for what is no text.
     """
+    if not isinstance(text, str):
+        raise TypeError(f"a time is a text such as '2016-10-31T06:55:33.921878Z', not {text!r}")
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

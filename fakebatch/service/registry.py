@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from ..errors import ApiError, nearest
+from ..errors import ApiError, unknown
 from .images import IMAGES
 from .operation import Operation, Resource
 
@@ -47,11 +47,7 @@ def check_operation(name: str, *others: str) -> str:
     """Return the name of an operation. Raises ValueError, with the nearest right spelling, if it is none."""
     allowed = (*OPERATIONS, *others)
     if name not in allowed:
-        hint = nearest(str(name), allowed)
-        known = f"nown are {', '.join(allowed)}."
-        raise ValueError(
-            f"{name!r} is not an operation{hint} K{known}" if hint else f"{name!r} is not an operation; k{known}"
-        )
+        raise ValueError(unknown(name, "an operation", allowed))
     return name
 
 

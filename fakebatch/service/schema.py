@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType, field
 
 from .accounts import Account
 from .operation import Resource
-from .registry import ANY, RESOURCES
+from .registry import ANY, OPERATIONS, RESOURCES
 from .script import LONGEST_DELAY
 
 MOST_REPEATS = 1_000_000
@@ -62,12 +62,17 @@ _Removed: Any = list[str] | _by_resource(
 )
 
 
+_CALLS = ["2", "2-4", "3-"]
+_Text = Annotated[str, Meta(min_length=1)]
+_Header = Annotated[tuple[str, str | int | float], Meta(examples=["[X-Name, value]"])]
+
+
 class ReplyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A response in the place of the service's."""
 
     status: Annotated[int, Meta(ge=200, le=599)] = 200
     headers: Annotated[
-        dict[str, str | int | float] | list[tuple[str, str | int | float]],
+        dict[str, str | int | float] | list[_Header],
         Meta(description="A mapping, or a list of pairs of a name and a value."),
     ] = {}
     body: Annotated[Any, Meta(description="Text, or anything that JSON can express.")] = ""
@@ -77,17 +82,20 @@ class ReplyEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _StepEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A step of the script: a trigger (on, calls, where, account, host), and what to do then."""
 
-    on: Annotated[str, Meta(description="The operation, or any.")] = ANY
+    on: Annotated[str, Meta(description="The operation, or any.", examples=[*OPERATIONS, ANY])] = ANY
     calls: (
         Annotated[
-            int | str | list[int | str],
-            Meta(description="At which of the calls that match, counted from 1: 2, 2-4, 3- or a list of these."),
+            int | str | list[Annotated[int | str, Meta(examples=_CALLS)]],
+            Meta(
+                description="At which of the calls that match, counted from 1: 2, 2-4, 3- or a list of these.",
+                examples=_CALLS,
+            ),
         ]
         | UnsetType
     ) = UNSET
     where: Annotated[dict[str, str | int], Meta(description="Values that parameters must have.")] = {}
-    account: Annotated[str, Meta(description="The access key Id of who asks.")] | UnsetType = UNSET
-    host: Annotated[str, Meta(description="The host that is asked, with * for any part.")] | UnsetType = UNSET
+    account: Annotated[_Text, Meta(description="The access key Id of who asks.")] | UnsetType = UNSET
+    host: Annotated[_Text, Meta(description="The host that is asked, with * for any part.")] | UnsetType = UNSET
     fail: (
         Annotated[
             str | dict[str, str | int],
@@ -129,7 +137,7 @@ class _StepEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ) = UNSET
 
 
-ITEMS: dict[str, Any] = {"include": str, **ENTRIES, "accounts": Account, "script": _StepEntry}
+ITEMS: dict[str, Any] = {"include": _Text, **ENTRIES, "accounts": Account, "script": _StepEntry}
 """The types of the items of the sections that are lists."""
 _ABOUT = {
     "include": "Other fixture files, relative to this one.",

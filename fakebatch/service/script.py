@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, Self, cast
 
 import msgspec
 
-from ..errors import ApiError, nearest
+from ..errors import ApiError, nearest, unknown
 from ..state.calls import Call
 from .operation import Parameters
 from .registry import ANY, RESOURCES, check_operation, parameters_of, resource_of
@@ -172,11 +172,12 @@ class StepBuilder:
         """Whether it was told to have an effect, be it with a mistake that was refused."""
         self._changed = changed
 
-    def fail(self, code: str, *, status: int | None = None, message: str | None = None, **arguments: object) -> Self:
+    def fail(self, /, code: str, *, status: int | None = None, message: str | None = None, **arguments: object) -> Self:
         """Answer with an error: a documented code, whose status and message are filled in, with the message's arguments
         (`fail("StateConflict", State="Deleting")`); or a code of one's own, with its status and message.
 
-        Raises ValueError for a code that is neither, and for wrong arguments.
+        Raises ValueError for a code that is neither, for wrong arguments, for a status that allows no body, and for
+        half a character, and TypeError for a code or a message that is no text.
         """
         self._begin_outcome()
         if not isinstance(code, str):
@@ -185,10 +186,14 @@ class StepBuilder:
         if status is None and message is None:
             error = ApiError(code, **arguments)
             failure = Failure(error.status, error.code, error.message)
-        elif status is None or not isinstance(message, str) or arguments:
+        elif status is None or message is None or arguments:
             raise ValueError("an error of one's own needs status, code and message, and nothing else")
+        elif _check_status(status) in _NO_BODY:
+            raise ValueError(f"a response with the status {status} has no body for code and message; write a reply")
         else:
-            failure = Failure(_check_status(status), code, message)
+            failure = Failure(status, code, message)
+        _check_text("the code", failure.code)
+        _check_text("the message", failure.message)
         return self._with(failure=failure)
 
     def delay(self, seconds: float) -> Self:
@@ -272,9 +277,7 @@ class StepBuilder:
         self.attempted = True
         names = [known.name for known in RESOURCES]
         if resource not in names:
-            raise ValueError(
-                f"{resource!r} is not a resource{nearest(str(resource), names)} Known are {', '.join(names)}."
-            )
+            raise ValueError(unknown(resource, "a resource", names))
         for key in ids:
             if not isinstance(key, str):
                 raise TypeError(f"an Id is a text, not {key!r}")
@@ -346,6 +349,15 @@ def _check_status(status: object) -> int:
     return status
 
 
+def _check_text(what: str, text: object) -> None:
+    if not isinstance(text, str):
+        raise TypeError(f"{what} of an error is a text, not {text!r}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{what} of an error can't be sent, for it holds half a character: {text!r}") from None
+
+
 def _check_headers(headers: Headers | None) -> tuple[tuple[str, str], ...]:
     if headers is None:
         return ()
@@ -368,9 +380,11 @@ def encode_body(body: object, headers: tuple[tuple[str, str], ...]) -> tuple[byt
 
     Raises TypeError for what is neither text nor bytes nor something that JSON can express.
     """
-    if isinstance(body, bytes | str):
-        return body if isinstance(body, bytes) else body.encode(), ()
+    if isinstance(body, bytes):
+        return body, ()
     try:
+        if isinstance(body, str):
+            return body.encode(), ()
         content = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except (TypeError, ValueError) as error:
         raise TypeError(

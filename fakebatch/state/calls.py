@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import msgspec
 
-from ..errors import ApiError
+from ..errors import ApiError, printable
 from .collection import counted
 from .parameters import METHODS_WITH_A_BODY, parse_body, parse_query
 
@@ -106,8 +106,7 @@ class Call(msgspec.Struct, frozen=True, gc=False):
             outcome = f"{self.status}" if self.items is None else f"{self.status} {counted(self.items, 'item')}"
         text = f"{self.start:%H:%M:%S} {self.method} {self.target} -> {outcome} ({self.duration * 1000:.1f} ms)"
         text += f"  [{self.step}]" if self.step else ""
-        # What a client sent may hold control characters, which are nothing for a terminal.
-        return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+        return printable(text)  # what a client sent may hold anything
 
 
 def host_name(host: str) -> str:

@@ -83,9 +83,9 @@ class Collection(Generic[Record]):
             self._set(key, None)
 
     def discard(self, key: str) -> None:
-        """Remove a record if it is there."""
+        """Remove a record if it is there. Raises TypeError for a key that is no text."""
         with self.lock:
-            if key in self._records:
+            if key in self:
                 self._set(key, None)
 
     def _set(self, key: str, record: Record | None) -> None:
@@ -119,6 +119,8 @@ class Collection(Generic[Record]):
             raise KeyError(f"no {self._noun} {key!r}" + (f"; the nearest is {near[0]!r}" if near else "")) from None
 
     def __contains__(self, key: object) -> bool:
+        if not isinstance(key, str):  # or a record, which is never a key, would seem not to be there
+            raise TypeError(f"{a(self._noun)} is looked up by its key, a text, not {key!r}")
         return key in self._records
 
     def __len__(self) -> int:

@@ -368,7 +368,9 @@ class _Listener:
 
 def _listening_socket(host: str, port: int) -> SocketType:
     """Return a socket that listens. Raises ServerError, saying what to do, if it can't."""
-    where = f"can't listen on port {port} of {host}"
+    where = f"can't listen on port {port} of {host or repr(host)}"
+    if not host:  # for the system it means all addresses, and nobody could ask for it by that
+        raise ServerError(f"{where}: there is no such host; write 0.0.0.0 for all addresses")
     if not 0 <= port <= 65535:
         raise ServerError(f"{where}: a port is a number from 0 to 65535")
     family = AF_INET6 if ":" in host else AF_INET
