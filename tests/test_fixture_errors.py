@@ -788,7 +788,7 @@ def test_a_file_loads_or_is_refused_with_located_errors_whatever_is_in_it(
         (
             "script: [{reply: {headers: [[a]]}}]",
             "w.yaml",
-            "w.yaml:1:29: script[0].reply.headers[0]: ['a'] is too short",
+            "w.yaml:1:29: script[0].reply.headers[0]: expected 2 items, got 1; write it like [X-Name, value]",
         ),
     ],
 )

@@ -563,7 +563,7 @@ def test_a_listener_that_was_closed_during_a_pause_ends_it(monkeypatch: pytest.M
     monkeypatch.setattr("fakebatch.wire.server.PAUSE_SECONDS", 0.02)
     fake = FakeBatch().start()
     address = (fake.host, fake.port)
-    real = failing(fake, errno.EMFILE)._real
+    real = failing(fake, *[errno.EMFILE] * 10_000)._real
     with socket.create_connection(address, FOREVER):
         os.close(real.fileno())
         server = fake._server
