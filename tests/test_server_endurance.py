@@ -26,6 +26,7 @@ from waiting import FOREVER, wait_until
 
 from fakebatch import FakeBatch, Image, ServerError
 from fakebatch.wire import certificates
+from fakebatch.wire import server as server_module
 from fakebatch.wire.connection import Connection
 
 GET = b"GET /images HTTP/1.1\r\n\r\n"
@@ -234,6 +235,7 @@ def test_without_file_descriptors_it_pauses_and_recovers(fake: FakeBatch) -> Non
         before = time.process_time()
         time.sleep(0.2)
         assert time.process_time() - before < 0.1, "it spins"
+        fake.show(fake.world)  # accepts who waits: it can't, and pauses already
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for connection in waiting:
@@ -250,6 +252,21 @@ def test_a_listener_that_something_else_closed_is_told_at_the_next_use() -> None
         _ = fake.url
     with fake:
         assert answers(fake)
+
+
+def test_a_change_of_worlds_does_not_wait_for_a_server_whose_listener_something_else_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server_module, "_STOP_SECONDS", 10 * FOREVER)
+    fake = FakeBatch(Image(id="img-a")).start()
+    assert fake._server is not None
+    os.close(fake._server._listeners[0]._socket.fileno())
+    change = threading.Thread(target=fake.show, args=(fake.world,), daemon=True)
+    change.start()
+    change.join(FOREVER)
+    assert not change.is_alive()
+    with pytest.raises(ServerError, match="Bad file descriptor"):
+        fake.stop()
 
 
 def test_256_clients_that_connect_at_once_are_all_accepted() -> None:

@@ -155,11 +155,13 @@ class Server:
         done = threading.Event()
 
         def drop() -> None:
-            for listener in self._listeners:
-                listener.accept(_BACKLOG)
-            for connection in list(self.connections):
-                connection.close()
-            done.set()
+            try:
+                for listener in self._listeners:
+                    listener.accept(_BACKLOG)
+                for connection in list(self.connections):
+                    connection.close()
+            finally:  # it may be that nothing listens any more: then the loop ends, and nobody is to wait for it
+                done.set()
 
         if threading.current_thread() is self._thread:
             drop()
@@ -303,6 +305,7 @@ class _Listener:
             "fakebatch.raw": Raw,
         }
         self._is_closed = False
+        self._is_watched = False
 
     def resume(self) -> None:
         """Accept connections from now on."""
@@ -310,10 +313,13 @@ class _Listener:
             if not self.is_open():
                 raise ServerError("something else has closed the socket that it listened on")
             self._server.selector.register(self._socket.fileno(), EVENT_READ, self)
+            self._is_watched = True
 
     def _pause(self) -> None:
-        self._server.selector.unregister(self._socket.fileno())
-        self._server.run_at(PAUSE_SECONDS, self.resume)
+        if self._is_watched:  # or it pauses already, and was asked to accept all the same
+            self._is_watched = False
+            self._server.selector.unregister(self._socket.fileno())
+            self._server.run_at(PAUSE_SECONDS, self.resume)
 
     def is_open(self) -> bool:
         """Tell whether its file descriptor is still its own: somebody else may have closed it, or opened it anew."""
