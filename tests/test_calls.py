@@ -8,6 +8,7 @@ import time
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 from unittest import mock
 
 import msgspec
@@ -242,6 +243,19 @@ def test_a_clock_that_raises_is_replaced_by_the_machine_s_and_the_test_is_told()
     with pytest.raises(ExceptionGroup) as caught:
         fake.check()
     assert {type(error) for error in caught.value.exceptions} == {ZeroDivisionError}
+
+
+def test_a_callback_may_fail_the_test_and_the_client_is_answered() -> None:
+    def unwanted(*_: object) -> NoReturn:
+        pytest.fail("not wanted")  # raises what is no Exception
+
+    fake = FakeBatch(clock=unwanted, on_call=unwanted)
+    fake.on("ListImages").reply(body=unwanted)
+    assert [Client(fake).get(path).status_code for path in ("/images/img-ubuntu", "/images")] == [200, 500]
+    assert [call.status for call in fake.calls] == [200, 500]
+    with pytest.raises(BaseExceptionGroup) as caught:
+        fake.check()
+    assert {type(error) for error in caught.value.exceptions} == {pytest.fail.Exception}
 
 
 def test_request_ids_draw_on_nothing_that_a_test_has_seeded() -> None:

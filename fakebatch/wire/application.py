@@ -162,7 +162,7 @@ class _Exchange:
             try:
                 self.body, own = encode_body(function(self._call()), reply.headers)
                 self.reply_headers = [*reply.headers, *own]
-            except Exception as error:  # the test's, which is told of it
+            except BaseException as error:  # the test's, which is told of it: also what pytest.fail raises
                 self.world.tell(error)
                 self.reply_headers = None
                 self._refuse(ApiError("InternalError"))
@@ -183,7 +183,7 @@ class _Exchange:
         def work() -> None:
             try:
                 on_call(call)
-            except Exception as error:  # who watches a request can't lose its answer
+            except BaseException as error:  # who watches a request can't lose its answer
                 self.world.tell(error)
 
         return self._aside(work, self.send)
