@@ -213,6 +213,16 @@ def test_calls_that_are_too_large_without_their_bodies_are_let_go(monkeypatch: p
     assert [len(call.body) for call in fake.calls] == [0, 0, 500]
 
 
+@pytest.mark.parametrize("path", ["/images/" + "x" * 900 + "\N{PILE OF POO}", "/images"])
+def test_all_that_grows_with_a_call_is_bounded(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setattr(calls_module, "MOST_BYTES", 20_000)
+    fake = FakeBatch()
+    fake.on("ListImages").remove(*["x" * 100] * 70)
+    for _ in range(6):
+        Client(fake).get(path)
+    assert len(fake.calls) == 2
+
+
 def test_on_call_that_raises_does_not_lose_the_answer_and_the_test_is_told() -> None:
     def complain(_: Call) -> None:
         raise RuntimeError("no room left in the log")
