@@ -104,6 +104,12 @@ def test_an_error_may_be_ones_own(fake: FakeBatch) -> None:
     assert response.json == {"Code": "Teapot", "Message": "Short and stout."}
 
 
+@pytest.mark.parametrize("status", [204, 304])
+def test_an_error_has_no_status_that_allows_no_body(fake: FakeBatch, status: int) -> None:
+    with pytest.raises(ValueError, match=rf"the status {status} has no body, and so no code; use reply\({status}\)"):
+        fake.on("ListImages").fail("Own", status=status, message="never seen")
+
+
 def test_the_catalogue_changes_before_the_call_is_answered(fake: FakeBatch) -> None:
     fake.on("ListImages", calls=2).remove("img-b").add(Image(id="img-c"), Image(id="img-a", name="replaced"))
     assert listed(fake) == ["img-a", "img-b"]

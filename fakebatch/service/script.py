@@ -188,7 +188,11 @@ class StepBuilder:
         elif status is None or not isinstance(message, str) or arguments:
             raise ValueError("an error of one's own needs status, code and message, and nothing else")
         else:
-            failure = Failure(_check_status(status), code, message)
+            if _check_status(status) in _NO_BODY:
+                raise ValueError(
+                    f"a response with the status {status} has no body, and so no code; use reply({status})"
+                )
+            failure = Failure(status, code, message)
         return self._with(failure=failure)
 
     def delay(self, seconds: float) -> Self:
