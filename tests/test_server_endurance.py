@@ -25,6 +25,8 @@ from mutated_requests import mutated
 from waiting import FOREVER, wait_until
 
 from fakebatch import FakeBatch, Image, ServerError
+from fakebatch.service.description import Baseline
+from fakebatch.service.world import World
 from fakebatch.wire import certificates
 from fakebatch.wire import server as server_module
 from fakebatch.wire.connection import Connection
@@ -179,6 +181,31 @@ def run(program: str, *arguments: str) -> str:
     result = subprocess.run(command, capture_output=True, text=True, timeout=FOREVER, check=False)
     assert result.stderr == ""
     return result.stdout
+
+
+def test_a_forked_child_may_use_what_the_parent_was_just_making() -> None:
+    class Slow:
+        def __deepcopy__(self, _: object) -> str:
+            begun.set()
+            go_on.wait(FOREVER)
+            return "made"
+
+    begun, go_on = threading.Event(), threading.Event()
+    world = World(Baseline(expect=Slow()))
+    making = threading.Thread(target=lambda: world.expect)
+    making.start()
+    assert begun.wait(FOREVER)
+    context = multiprocessing.get_context("fork")
+    other = World(Baseline(expect="made"))
+    child = context.Process(target=lambda: sys.exit(other.expect != "made"), daemon=True)
+    child.start()
+    child.join(FOREVER)
+    hangs = child.is_alive()
+    child.kill()
+    go_on.set()
+    making.join(FOREVER)
+    assert not hangs
+    assert world.expect == "made"
 
 
 def test_an_ordinary_exit_of_a_forked_child_leaves_the_parent_its_server_and_its_certificates() -> None:
