@@ -40,7 +40,8 @@ class FakeBatch:
     catalogue. `accounts` add to those of the files: with any, requests must be signed. `clock` is the server's, and
     dates new records; it returns a datetime (UTC if it has no zone); by default it is the machine's. `port` 0 picks a
     free one. `tls` serves HTTPS, with certificates for which `ca_bundle` vouches. `on_call` is called, in a thread of
-    the server's, with each `Call`, before its answer is sent.
+    the server's, with each `Call`, before its answer is sent. It may use the fake, stop it too, but not ask it over
+    HTTP: the answer would wait for this thread.
 
     In a `with` statement it is served from its beginning to its end. It is a WSGI application as well, for any WSGI
     server or test client.

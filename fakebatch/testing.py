@@ -161,7 +161,7 @@ class Fakes:
         if unused:
             _fail("\n".join(["the script has steps that never acted:", *unused]))
 
-    def _take_failures(self) -> list[Exception]:
+    def _take_failures(self) -> list[BaseException]:
         return [failure for fake in self._calls for failure in take_failures(fake)]
 
     def sections(self) -> Iterator[tuple[str, str]]:
@@ -175,22 +175,22 @@ class Fakes:
             yield "fakebatch calls", "\n".join(lines)
 
 
-def take_failures(fake: FakeBatch) -> list[Exception]:
+def take_failures(fake: FakeBatch) -> list[BaseException]:
     """Return what went wrong unseen in a fake, if anything did, with the traceback of where it happened."""
     try:
         fake.check()
-    except Exception as error:
+    except BaseException as error:  # also what pytest.fail raises in a callback, which is no Exception
         return [_outside(error)]
     return []
 
 
-def fail_with(failures: Sequence[Exception]) -> None:
+def fail_with(failures: Sequence[BaseException]) -> None:
     """Raise failures, several as an ExceptionGroup. One without a traceback tells all by its text."""
     __tracebackhide__ = True
     if len(failures) > 1:
-        raise ExceptionGroup("several things went wrong while the fakes answered requests", failures)
+        raise BaseExceptionGroup("several things went wrong while the fakes answered requests", failures)
     for failure in failures:
-        if failure.__traceback__ is None and not isinstance(failure, ExceptionGroup):
+        if failure.__traceback__ is None and not isinstance(failure, BaseExceptionGroup):
             _fail(str(failure))
         raise failure
 
@@ -200,9 +200,9 @@ def _fail(text: str) -> NoReturn:
     pytest.fail(text, pytrace=False)
 
 
-def _outside(error: Exception) -> Exception:
+def _outside(error: BaseException) -> BaseException:
     """Return an exception with a traceback that begins where our own frames end."""
-    if isinstance(error, ExceptionGroup):
+    if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             _outside(inner)
     trace: TracebackType | None = error.__traceback__

@@ -8,6 +8,7 @@ import time
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 from unittest import mock
 
 import msgspec
@@ -212,6 +213,16 @@ def test_calls_that_are_too_large_without_their_bodies_are_let_go(monkeypatch: p
     assert [len(call.body) for call in fake.calls] == [0, 0, 500]
 
 
+@pytest.mark.parametrize("path", ["/images/" + "x" * 900 + "\N{PILE OF POO}", "/images"])
+def test_all_that_grows_with_a_call_is_bounded(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    monkeypatch.setattr(calls_module, "MOST_BYTES", 20_000)
+    fake = FakeBatch()
+    fake.on("ListImages").remove(*["x" * 100] * 70)
+    for _ in range(6):
+        Client(fake).get(path)
+    assert len(fake.calls) == 2
+
+
 def test_on_call_that_raises_does_not_lose_the_answer_and_the_test_is_told() -> None:
     def complain(_: Call) -> None:
         raise RuntimeError("no room left in the log")
@@ -242,6 +253,19 @@ def test_a_clock_that_raises_is_replaced_by_the_machine_s_and_the_test_is_told()
     with pytest.raises(ExceptionGroup) as caught:
         fake.check()
     assert {type(error) for error in caught.value.exceptions} == {ZeroDivisionError}
+
+
+def test_a_callback_may_fail_the_test_and_the_client_is_answered() -> None:
+    def unwanted(*_: object) -> NoReturn:
+        pytest.fail("not wanted")  # raises what is no Exception
+
+    fake = FakeBatch(clock=unwanted, on_call=unwanted)
+    fake.on("ListImages").reply(body=unwanted)
+    assert [Client(fake).get(path).status_code for path in ("/images/img-ubuntu", "/images")] == [200, 500]
+    assert [call.status for call in fake.calls] == [200, 500]
+    with pytest.raises(BaseExceptionGroup) as caught:
+        fake.check()
+    assert {type(error) for error in caught.value.exceptions} == {pytest.fail.Exception}
 
 
 def test_request_ids_draw_on_nothing_that_a_test_has_seeded() -> None:

@@ -200,3 +200,7 @@ def test_a_mistake_of_our_own_is_no_mistake_of_the_client_s() -> None:
 
     with pytest.raises(ZeroDivisionError):
         Mistaken(1000).feed(b"GET / HTTP/1.1\r\n\r\n")
+
+
+def test_a_name_and_a_password_in_the_target_are_no_part_of_the_host() -> None:
+    assert read(b"GET http://me:secret@host:80/images HTTP/1.1\r\n\r\n").environ["HTTP_HOST"] == "host:80"

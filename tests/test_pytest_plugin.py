@@ -630,6 +630,31 @@ def asked(make_fakebatch, *paths):
 """
 
 
+def test_a_callback_that_fails_the_test_is_told_beside_its_own_failure(run: RunPytest) -> None:
+    source = """
+import pytest
+from werkzeug.test import Client
+
+def unwanted(call): pytest.fail(f"not {call.path}, please")
+
+def test_one(make_fakebatch):
+    Client(make_fakebatch(on_call=unwanted)).get("/first")
+    assert not "as it should be"
+
+def test_two(make_fakebatch): Client(make_fakebatch(on_call=unwanted)).get("/second")
+"""
+    result = run(source, *IN_ORDER)
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "E * assert not 'as it should be'",
+            "*- fakebatch failure -*",
+            "Failed: not /first, please",
+            "E * not /second*",
+        ]
+    )
+
+
 def test_what_a_callback_raises_fails_the_test(run: RunPytest) -> None:
     source = f"""{CALLBACK}
 def test_one(make_fakebatch): asked(make_fakebatch, "/images")

@@ -744,3 +744,23 @@ def test_a_delay_is_one_after_a_restart_as_well(served: FakeBatch) -> None:
     assert get(served)[0] == 200
     first, delayed = served.calls
     assert first.duration < 0.2 <= delayed.duration
+
+
+def test_a_reply_without_a_body_announces_none(served: FakeBatch) -> None:
+    served.on("ListImages").reply(204, {"X-Cache": "HIT"})
+    assert raw_answer(served) == b"HTTP/1.1 204 No Content\r\nX-Cache: HIT\r\nConnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize("effect", ["raw", "during"])
+def test_what_trickles_may_be_raw_or_break_off(served: FakeBatch, effect: str) -> None:
+    step = served.on("ListImages").trickle(0.3)
+    if effect == "raw":
+        step.reply(raw=b"x" * 100)
+    else:
+        step.drop("during")
+    with socket.create_connection((served.host, served.port), FOREVER) as connection:
+        connection.sendall(b"GET /images HTTP/1.1\r\n\r\n")
+        pieces = []
+        while data := connection.recv(65536):
+            pieces.append(data)
+    assert len(pieces) > 2

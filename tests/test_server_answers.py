@@ -326,6 +326,22 @@ def test_who_still_sends_while_the_answer_leaves_gets_it_whole(serve: Serve, met
         assert receive(connection).endswith(b"\r\n\r\n" + answer)
 
 
+def test_who_sends_another_request_while_the_answer_is_on_its_way_gets_it_whole() -> None:
+    answer = b"x" * 300_000
+    served = Served(lambda environ, start: ok(start, answer))
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(FOREVER)
+        connection.connect(("127.0.0.1", served.port))
+        connection.sendall(GET)
+        first = connection.recv(1)
+        # The system has all of the answer, so that the connection lingers or is closed.
+        wait_until(lambda: bool(served.server.lingering) or not served.server.connections)
+        connection.sendall(GET)
+        assert (first + receive(connection)).endswith(b"\r\n\r\n" + answer)
+    served.server.stop()
+
+
 def test_a_client_that_sends_without_end_is_dropped() -> None:
     served = Served(lambda environ, start: ok(start))
     with contextlib.closing(served.connect()) as connection:

@@ -28,7 +28,10 @@ from mutated_requests import mutated
 from waiting import FOREVER, wait_until
 
 from fakebatch import Call, FakeBatch, Image, ServerError
+from fakebatch.service.description import Baseline
+from fakebatch.service.world import World
 from fakebatch.wire import certificates
+from fakebatch.wire import server as server_module
 
 GET = b"GET /images HTTP/1.1\r\n\r\n"
 RESET = b"\1\0\0\0\0\0\0\0"
@@ -182,6 +185,31 @@ def run(program: str, *arguments: str) -> str:
     return result.stdout
 
 
+def test_a_forked_child_may_use_what_the_parent_was_just_making() -> None:
+    class Slow:
+        def __deepcopy__(self, _: object) -> str:
+            begun.set()
+            go_on.wait(FOREVER)
+            return "made"
+
+    begun, go_on = threading.Event(), threading.Event()
+    world = World(Baseline(expect=Slow()))
+    making = threading.Thread(target=lambda: world.expect)
+    making.start()
+    assert begun.wait(FOREVER)
+    context = multiprocessing.get_context("fork")
+    other = World(Baseline(expect="made"))
+    child = context.Process(target=lambda: sys.exit(other.expect != "made"), daemon=True)
+    child.start()
+    child.join(FOREVER)
+    hangs = child.is_alive()
+    child.kill()
+    go_on.set()
+    making.join(FOREVER)
+    assert not hangs
+    assert world.expect == "made"
+
+
 def test_an_ordinary_exit_of_a_forked_child_leaves_the_parent_its_server_and_its_certificates() -> None:
     program = """
         import os, sys, ssl, time, urllib.request, warnings
@@ -236,6 +264,7 @@ def test_without_file_descriptors_it_pauses_and_recovers(fake: FakeBatch) -> Non
         before = time.process_time()
         time.sleep(0.2)
         assert time.process_time() - before < 0.1, "it spins"
+        fake.show(fake.world)  # accepts who waits: it can't, and pauses already
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         for connection in waiting:
@@ -252,6 +281,21 @@ def test_a_listener_that_something_else_closed_is_told_at_the_next_use() -> None
         _ = fake.url
     with fake:
         assert answers(fake)
+
+
+def test_a_change_of_worlds_does_not_wait_for_a_server_whose_listener_something_else_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server_module, "_STOP_SECONDS", 10 * FOREVER)
+    fake = FakeBatch(Image(id="img-a")).start()
+    assert fake._server is not None
+    os.close(fake._server._listeners[0]._socket.fileno())
+    change = threading.Thread(target=fake.show, args=(fake.world,), daemon=True)
+    change.start()
+    change.join(FOREVER)
+    assert not change.is_alive()
+    with pytest.raises(ServerError, match="Bad file descriptor"):
+        fake.stop()
 
 
 def test_256_clients_that_connect_at_once_are_all_accepted() -> None:

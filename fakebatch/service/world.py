@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from datetime import datetime, timedelta
-from functools import cached_property
 from random import Random
 from typing import Any, TypeVar, cast
 
@@ -93,6 +92,8 @@ class World:
         self.epoch: int = 0
         """Counts the resets: what an earlier epoch began must leave no trace in a later one."""
         self._failures: list[BaseException] = []
+        self._expect: Any = None
+        self._random: Random | None = None
         self.begin()
 
     def _renew_lock(self) -> None:
@@ -139,28 +140,35 @@ class World:
             self.calls.clear()
             self.tokens.clear()
             self.nonces.clear()
-            self.__dict__.pop("expect", None)
-            self.__dict__.pop("random", None)
+            self._expect = self._random = None
 
     def collection(self, resource: Resource[Record]) -> Collection[Record]:
         """Return the records of a resource."""
         return cast("Collection[Record]", self.collections[resource.name])
 
-    @cached_property
+    # No cached_property: that of Python 3.11 has a lock for all worlds, which a fork may leave held in the child.
+
+    @property
     def expect(self) -> Any:
         """The free data of the fixture files: a copy for each epoch, since a test may change what is inside."""
-        return deepcopy(self._baseline.expect)
+        with self.lock:
+            if self._expect is None:
+                self._expect = deepcopy(self._baseline.expect)
+            return self._expect
 
-    @cached_property
+    @property
     def random(self) -> Random:
         """Where new Ids come from: the same sequence in each epoch."""
-        return Random(0)  # noqa: S311 - to be guessed is what they are for
+        with self.lock:
+            if self._random is None:
+                self._random = Random(0)  # noqa: S311 - to be guessed is what they are for
+            return self._random
 
     def now(self) -> datetime:
         """Return the time of the world's clock, in UTC: that of the machine, where the clock fails."""
         try:
             return in_utc(self._clock())
-        except Exception as error:  # it is the test's; the client is answered all the same
+        except BaseException as error:  # it is the test's, pytest.fail included; the client is answered all the same
             self.tell(error)
             return utc_now()
 

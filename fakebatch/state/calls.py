@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 NEWEST = 10_000
 """How many calls are kept, so that a soak test does not eat memory."""
 MOST_BYTES = 32 * 1024 * 1024
-"""How much of what clients sent is kept with them, in bytes: of older calls the body is let go."""
+"""How much is kept with them, in bytes, of what clients sent and of the script: of older calls the body is let go."""
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
@@ -115,8 +115,10 @@ def host_name(host: str) -> str:
 
 
 def _size(call: Call) -> int:
-    """Return how many bytes a call keeps of what a client sent."""
-    return len(call.body) + len(call.path) + len(call.query) + len(call.head)
+    """Return how many bytes a call keeps, at most: of what a client sent, and of what the script did about it."""
+    # The path is there a second time, as its parameters.
+    texts = (call.path, call.path, call.query, call.head, call.access_key_id, call.step)
+    return len(call.body) + sum(len(text) if text.isascii() else 4 * len(text) for text in texts)
 
 
 class Calls(Sequence[Call]):

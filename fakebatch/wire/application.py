@@ -172,7 +172,7 @@ class _Exchange:
             try:
                 self.body, own = encode_body(function(self._call()), reply.headers)
                 self.reply_headers = [*reply.headers, *own]
-            except Exception as error:  # the test's, which is told of it
+            except BaseException as error:  # the test's, which is told of it: also what pytest.fail raises
                 self.world.tell(error)
                 self.reply_headers = None
                 self._refuse(ApiError("InternalError"))
@@ -193,7 +193,7 @@ class _Exchange:
         def work() -> None:
             try:
                 on_call(call)
-            except Exception as error:  # who watches a request can't lose its answer
+            except BaseException as error:  # who watches a request can't lose its answer
                 self.world.tell(error)
 
         return self._aside(work, self.send)
@@ -213,19 +213,24 @@ class _Exchange:
             raise ConnectionResetError("the script drops the connection before the response")
         if step and step.drop == "silently":
             raise ConnectionAbortedError("the script drops the connection silently")
+        seconds = sum(step.trickle for step in self.steps)
+        trickle = self.environ.get("fakebatch.trickle")
+        if seconds and trickle:
+            trickle(seconds)  # whatever is sent of the body
         if step and step.reply and step.reply.raw is not None:
             return self._raw(step.reply.raw)
         self.start_response(status_line(self.status), self._headers())
         body = self.body or b""
         if step and step.drop:
             return _half(body)
-        seconds = sum(step.trickle for step in self.steps)
-        return self._trickle(seconds, body) if seconds else [body]
+        return _in_pieces(body, seconds) if seconds and trickle is None else [body]
 
     def _headers(self) -> list[tuple[str, str]]:
         headers = self.reply_headers
         if headers is None:
             return response_headers(self.request_id, self.world.now(), self.body)
+        if self.status in (204, 304):  # there is no body to frame
+            return headers
         framed = any(name.lower() in ("content-length", "transfer-encoding") for name, _ in headers)
         return headers if framed else [*headers, ("Content-Length", str(len(self.body or b"")))]
 
@@ -235,13 +240,6 @@ class _Exchange:
             raise ConnectionAbortedError("this server can't send raw bytes in the place of a response")
         result: Body = raw(data)
         return result
-
-    def _trickle(self, seconds: float, body: bytes) -> Body:
-        trickle = self.environ.get("fakebatch.trickle")
-        if trickle is None:
-            return _in_pieces(body, seconds)
-        trickle(seconds)
-        return [body]
 
     def _later(self, seconds: float, finish: Callable[[], Body]) -> Body:
         self.was_put_off = True

@@ -32,6 +32,8 @@ LINGER_BYTES = 16 * 1024 * 1024
 at once would make its system throw the answer away."""
 
 _READ_BYTES = 64 * 1024
+_SMALL_BYTES = 16 * 1024
+"""How large an answer may be that a client's system takes at once, so that nothing sent later can make it be lost."""
 _TRICKLE_PIECES = 20
 
 if sys.platform == "win32":
@@ -132,6 +134,7 @@ class Connection:
         self._unsent: bytes | memoryview = b""
         self._is_last = False  # whether nothing comes after what is unsent
         self._is_lingering = False
+        self._is_large = False  # whether the answer may still be on its way after the system has taken it
         self._watched = 0
         server.connections.add(self)
 
@@ -298,6 +301,7 @@ class Connection:
         return response.whole()
 
     def _send_response(self, head: bytes, body: bytes) -> None:
+        self._is_large = len(head) + len(body) > _SMALL_BYTES
         if not self._trickle_seconds or not body:
             self._send(head + body, last=True)
             return
@@ -341,7 +345,7 @@ class Connection:
 
     def _end(self) -> None:
         """End the connection after its answer: at once if the client has sent all that it will, or after that."""
-        if self._client_ended or (self._reader.whole and not self._let_go):
+        if self._client_ended or (self._reader.whole and not self._let_go and not self._is_large):
             self.close()
             return
         self._is_lingering = True

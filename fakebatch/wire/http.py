@@ -220,7 +220,7 @@ class RequestReader:
                 self._refuse(400)
             path, query = parts.path, parts.query
             if parts.netloc:
-                environ["HTTP_HOST"] = parts.netloc
+                environ["HTTP_HOST"] = parts.netloc.rpartition("@")[2]
         if "%" in path:
             path = unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
         environ["REQUEST_METHOD"] = parser.get_method().decode("latin-1")

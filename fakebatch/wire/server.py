@@ -163,7 +163,7 @@ class Server:
                     listener.accept(_BACKLOG)
                 for connection in list(self.connections):
                     connection.close()
-            finally:
+            finally:  # it may be that nothing listens any more: then the loop ends, and nobody is to wait for it
                 done.set()
 
         if not self.is_stopping:
