@@ -1,6 +1,6 @@
 """The errors: the service's refusals (`ApiError`), and what a bad fixture file raises (`FixtureError`).
 
-Knows nothing of HTTP beyond the number of a status, and nothing of images.
+Knows nothing of HTTP beyond the number of a status, and nothing of any resource but its documented codes.
 """
 
 from collections.abc import Iterable
@@ -50,6 +50,14 @@ DOCUMENTED: dict[str, tuple[int, str]] = {
     "MissingAccessKeyId": (400, "AccessKeyId is mandatory for this action."),
 }
 """Every documented code: its HTTP status, and its message with the names of its arguments in braces."""
+
+
+def document_parameter(name: str, *, mandatory: bool) -> None:
+    """Make the codes of a parameter documented that an operation declares, so that none is listed here for it."""
+    DOCUMENTED.setdefault(f"Invalid{name}", (400, _INVALID.replace("{Parameter}", name)))
+    if mandatory:
+        DOCUMENTED.setdefault(f"Missing{name}", (400, _MISSING.replace("{Parameter}", name)))
+
 
 _OPTIONAL_ARGUMENTS = {"Message": "", "StringToSign": ""}
 """Arguments that may be left out. The reference itself prints `... is not valid. ` with nothing behind it. [doc]"""

@@ -16,7 +16,7 @@ from .forks import in_child
 from .service.accounts import Account
 from .service.description import describe
 from .service.images import IMAGES, Image
-from .service.registry import ANY
+from .service.registry import ANY, summary
 from .service.script import CallNumbers, Step, StepBuilder
 from .service.world import World
 from .state.calls import Call, Calls
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     from .redirect.hosts import Target
+
+Fixture = str | os.PathLike[str] | Image
+"""What a world is made of: the path of a fixture file, or a record."""
 
 
 class FakeBatch:
@@ -52,7 +55,7 @@ class FakeBatch:
 
     def __init__(
         self,
-        *fixtures: str | os.PathLike[str] | Image,
+        *fixtures: Fixture,
         accounts: Iterable[Account] = (),
         clock: Clock | None = None,
         host: str = "127.0.0.1",
@@ -320,7 +323,7 @@ class FakeBatch:
 
     def __repr__(self) -> str:
         where = self.url if self._server else "not started"
-        return f"<FakeBatch {where}, {len(self.images)} images>"
+        return f"<FakeBatch {where}, {summary(self.world.collections)}>"
 
 
 def _check_options(host: object, port: object, clock: object, on_call: object) -> None:

@@ -14,16 +14,14 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 import pytest
 
 from .errors import FixtureError
-from .fake import FakeBatch
+from .fake import FakeBatch, Fixture
 from .service.accounts import Account
 from .service.description import describe
-from .service.images import Image
+from .service.operation import Resource
+from .service.registry import RESOURCES
 from .service.world import World
 from .state.calls import Call
 from .state.clock import Clock
-
-Fixture = str | os.PathLike[str] | Image
-"""What a world is made of: the path of a fixture file, or an image."""
 
 _NEWEST_CALLS = 100
 """How many calls a report shows."""
@@ -59,8 +57,9 @@ def asked_for(request: pytest.FixtureRequest) -> tuple[Any, ...] | None:
     fixtures: tuple[Any, ...] | None
     if hasattr(request, "param"):
         fixtures = (request.param,)
-    elif marker and (marker.args or "images" in options):
-        fixtures = (*(relative(request.path.parent, fixture) for fixture in marker.args), *_images(options))
+    elif marker and (marker.args or any(resource.name in options for resource in RESOURCES)):
+        records = [record for resource in RESOURCES for record in _records(resource, options)]
+        fixtures = (*(relative(request.path.parent, fixture) for fixture in marker.args), *records)
     else:
         root = request.config.rootpath
         fixtures = tuple(root / path for path in request.config.getini("fakebatch_fixtures")) or None
@@ -69,12 +68,13 @@ def asked_for(request: pytest.FixtureRequest) -> tuple[Any, ...] | None:
     return fixtures
 
 
-def _images(options: dict[str, Any]) -> Sequence[Image]:
-    """Take the images out of a marker's options."""
-    images = options.pop("images", ())
-    if not isinstance(images, list | tuple) or not all(isinstance(image, Image) for image in images):
-        pytest.fail(f'images is a list such as [Image(id="img-a")], not {images!r}', pytrace=False)
-    return images
+def _records(resource: Resource[Any], options: dict[str, Any]) -> Sequence[Any]:
+    """Take the records of a resource out of a marker's options."""
+    records = options.pop(resource.name, ())
+    if not isinstance(records, list | tuple) or not all(isinstance(record, resource.record) for record in records):
+        example = f'[{resource.record.__name__}(id="img-a")]'
+        pytest.fail(f"{resource.name} is a list such as {example}, not {records!r}", pytrace=False)
+    return records
 
 
 class _Loaded(NamedTuple):

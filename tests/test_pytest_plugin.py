@@ -682,7 +682,8 @@ def test_nothing(make_fakebatch): asked(make_fakebatch)
             "RuntimeError: not /third, please",
         ]
     )
-    result.stdout.no_fnmatch_line("*pytest_plugin.py*")
+    if pytest.version_tuple >= (9,):  # older ones show all frames of a group
+        result.stdout.no_fnmatch_line("*pytest_plugin.py*")
 
 
 def test_what_goes_wrong_while_fixtures_are_torn_down_is_told_as_well(run: RunPytest) -> None:

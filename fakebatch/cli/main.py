@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ..errors import FixtureError, ServerError
 from ..service.baseline import load
+from ..service.registry import summary
 from ..service.schema import schema
-from ..state.collection import counted
 from .serve import serve_fixtures
 
 DEFAULT_PORT = 8888
@@ -61,7 +61,7 @@ def _check(options: argparse.Namespace) -> int:
             failed = True
             print(error, file=sys.stderr)
         else:
-            print(f"{path}: fine, {counted(len(description.records['images']), 'image')}")
+            print(f"{path}: fine, {summary(description.records)}")
     return int(failed)
 
 

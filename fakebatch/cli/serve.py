@@ -6,8 +6,8 @@ import socket
 from contextlib import suppress
 
 from ..fake import FakeBatch
+from ..service.registry import summary
 from ..state.calls import Call
-from ..state.collection import counted
 
 
 def serve_fixtures(options: argparse.Namespace) -> int:
@@ -16,7 +16,7 @@ def serve_fixtures(options: argparse.Namespace) -> int:
         _signals() as signals,
         FakeBatch(*options.fixtures, host=options.host, port=options.port, on_call=_log) as fake,
     ):
-        print(f"Serving {counted(len(fake.images), 'image')} at {fake.url} (end with Ctrl-C)")
+        print(f"Serving {summary(fake.world.collections)} at {fake.url} (end with Ctrl-C)")
         print(f'SDK:  Client.register_region("x", "{fake.host}", {fake.port}); Client("{fake.host}", "id", "secret")')
         print(f"curl: curl '{fake.url}/images?Type=System&MaxItemCount=2'", flush=True)
         signals.recv(1)

@@ -72,8 +72,8 @@ def describe(
         elif isinstance(fixture, str | os.PathLike):
             paths.append(fixture)
         else:
-            kinds = " or ".join(resource.record.__name__ for resource in RESOURCES)
-            raise TypeError(f"expected the path of a fixture file or an {kinds}, got {fixture!r}")
+            kinds = " or ".join(a(resource.record.__name__) for resource in RESOURCES)
+            raise TypeError(f"expected the path of a fixture file or {kinds}, got {fixture!r}")
     baseline = CATALOGUE if fixtures is None else _load(paths)
     if records:
         merged = {
@@ -83,7 +83,7 @@ def describe(
         for resource, record in records:
             key = resource.key_of(record)
             if merged[resource.name].setdefault(key, record) is not record:
-                raise ValueError(f"there is an {resource.noun} {key!r} already; each Id must be unique")
+                raise ValueError(f"there is {a(resource.noun)} {key!r} already; each Id must be unique")
         baseline = baseline._replace(
             records={name: tuple(found[key] for key in sorted(found)) for name, found in merged.items()}
         )

@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from ..errors import ApiError
+from ..errors import ApiError, document_parameter
 from ..state.collection import Collection
 from .accounts import Account
 from .records import check_record
@@ -166,6 +166,8 @@ class Resource(Generic[Record]):
         """
         method, _, target = request.partition(" ")
         path, _, query = target.partition("?")
+        for field, rule in (body or {}).items():
+            document_parameter(field, mandatory=rule.mandatory)
 
         def declare(function: FunctionT) -> FunctionT:
             names = tuple(query.split("&")) if query else ()

@@ -3,11 +3,12 @@
 Knows nothing of what operations do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from functools import lru_cache
 from typing import Any
 
 from ..errors import ApiError, unknown
+from ..state.collection import counted
 from .images import IMAGES
 from .operation import Operation, Resource
 
@@ -60,3 +61,8 @@ def parameters_of(name: str) -> tuple[str, ...]:
 def resource_of(record: object) -> Resource[Any] | None:
     """Return the resource whose record this is; None for what is no record."""
     return next((resource for resource in RESOURCES if isinstance(record, resource.record)), None)
+
+
+def summary(records: Mapping[str, Sized]) -> str:
+    """Return how many records there are of each resource, as a person would write it: `4 images, 1 job`."""
+    return ", ".join(counted(len(records[resource.name]), resource.noun) for resource in RESOURCES)
