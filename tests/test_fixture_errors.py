@@ -794,3 +794,12 @@ def test_a_file_loads_or_is_refused_with_located_errors_whatever_is_in_it(
 )
 def test_other_places_and_kinds(problems: Problems, text: str, name: str, expected: str) -> None:
     assert problems(text, name) == [expected]
+
+
+def test_what_only_msgspec_refuses_is_said_in_its_words_and_at_its_place(
+    problems: Problems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fakebatch.service.baseline.check", lambda *_: iter(()))  # as if the schema accepted it
+    (line,) = problems("images: [{Id: a}, {Id: 5}]")
+    assert line.startswith("w.yaml:1:24: ")
+    assert "Expected `str`, got `int`" in line

@@ -204,9 +204,9 @@ class _Explaining:
             low, high = (f"{b:g}" if isinstance(b, float) else str(b) for b in (schema["minimum"], schema["maximum"]))
             written = shortened(place.document.written(place.keys))
             return f"{written} is out of range; it must be from {low} to {high}"
-        if error.validator in ("minItems", "maxItems"):
-            return f"expected {error.validator_value} items, got {len(value)}{_like(schema)}"
-        return "this can't stand here" if schema.get("writeOnly") else shortened(error.message)
+        counted = error.validator in ("minItems", "maxItems")
+        shown = "this can't stand here" if schema.get("writeOnly") else shortened(error.message)
+        return f"expected {error.validator_value} items, got {len(value)}{_like(schema)}" if counted else shown
 
     def _wrong_kind(self, place: Place, value: Any, schema: Schema, options: Sequence[Schema]) -> Iterator[Finding]:
         """Say what was expected, what is there, and what to write instead."""

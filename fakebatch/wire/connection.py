@@ -338,10 +338,8 @@ class Connection:
             self._wait()
             return
         self._unsent = b""
-        if self._is_last:
-            self._end()
-        else:  # the rest of the answer is still to come, or of the request
-            (self._be_patient if self._reader.ended else self._wait)()
+        # If these were not the last bytes, the rest of the answer is still to come, or of the request.
+        (self._end if self._is_last else self._be_patient if self._reader.ended else self._wait)()
 
     def _end(self) -> None:
         """End the connection after its answer: at once if the client has sent all that it will, or after that."""

@@ -58,6 +58,7 @@ _STOP_SECONDS = 5.0
 """How long `stop()` waits for the application, should it be in the middle of a request."""
 _LONGEST_WAIT = 3600.0
 """How long a selector is asked to wait: not all of them take any number."""
+_CLOSED = "something else has closed the socket that it listened on"
 _CLOSED_ERRORS = (errno.EBADF, errno.EINVAL, errno.ENOTSOCK)
 _PASSING_ERRORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -133,7 +134,7 @@ class Server:
     def check(self) -> None:
         """Raise ServerError if it ended by itself, or if something else has closed what it listens on."""
         if not self.ended and not self.is_stopping and not all(listener.is_open() for listener in self._listeners):
-            self.ended = "something else has closed the socket that it listened on"
+            self.ended = _CLOSED
             self.stop()
         if self.ended:
             raise ServerError(f"this fake has ended: {self.ended}; call start() to serve again")
@@ -308,7 +309,7 @@ class _Listener:
     def resume(self) -> None:
         """Accept connections from now on."""
         if not self.is_open():
-            raise ServerError("something else has closed the socket that it listened on")
+            raise ServerError(_CLOSED)
         self._server.selector.register(self._socket.fileno(), EVENT_READ, self)
         self._accepts = True
 
@@ -352,7 +353,7 @@ class _Listener:
                 return
             except OSError as error:
                 if error.errno in _CLOSED_ERRORS:
-                    raise
+                    raise ServerError(_CLOSED) from None
                 if error.errno in _PASSING_ERRORS:
                     self._pause()
                     return
