@@ -22,7 +22,7 @@ from .description import Baseline
 from .operation import Resource
 from .registry import RESOURCES
 from .schema import FREE_PREFIX, ITEMS, SCHEMA_KEY, FixtureFile
-from .script import EFFECTS, Step, StepBuilder
+from .script import EFFECTS, EFFECTS_LISTED, Step, StepBuilder
 
 
 def load(*paths: str | os.PathLike[str]) -> Baseline:
@@ -109,8 +109,7 @@ class _Loading:
             except (TypeError, ValueError) as error:
                 wrong.append(place.inside(effect).problem(str(error)))
         if not effects:
-            known = f"{', '.join(EFFECTS[:-1])} or {EFFECTS[-1]}"
-            wrong.append(place.problem(f"the step does nothing; give it {known}"))
+            wrong.append(place.problem(f"the step does nothing; give it {EFFECTS_LISTED}"))
         self.problems += wrong
         self._script.append(builder.step)
 

@@ -30,11 +30,14 @@ LONGEST_DELAY = 3600.0
 
 EFFECTS = ("fail", "reply", "drop", "delay", "trickle", "add", "remove")
 """The names of a step's effects: keys in a fixture file, methods in Python."""
+EFFECTS_LISTED = f"{', '.join(EFFECTS[:-1])} or {EFFECTS[-1]}"
+"""The same, as a person would list them."""
 
 _CALLS = re.compile(r"(?P<first>[1-9]\d{0,8})(?:(?P<dash>-)(?P<last>[1-9]\d{0,8})?)?", re.ASCII)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_NO_BODY = (204, 304)
+NO_BODY = (204, 304)
+"""The HTTP statuses whose responses have no body."""
 _ANY_STATUS = range(200, 600)
 
 
@@ -188,7 +191,7 @@ class StepBuilder:
             failure = Failure(error.status, error.code, error.message)
         elif status is None or message is None or arguments:
             raise ValueError("an error of one's own needs status, code and message, and nothing else")
-        elif _check_status(status) in _NO_BODY:
+        elif _check_status(status) in NO_BODY:
             raise ValueError(f"a response with the status {status} has no body for code and message; write a reply")
         else:
             failure = Failure(status, code, message)
@@ -247,7 +250,7 @@ class StepBuilder:
         _check_status(status)
         pairs = _check_headers(headers)
         content, own = (b"", ()) if callable(body) else encode_body(body, pairs)
-        if status in _NO_BODY and (content or callable(body)):
+        if status in NO_BODY and (content or callable(body)):
             raise ValueError(f"a response with the status {status} has no body; leave it out, or send it with raw")
         function = cast("Callable[[Call], Any]", body) if callable(body) else None
         return self._with(reply=Reply(status, pairs + own, content, function))

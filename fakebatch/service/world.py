@@ -22,7 +22,7 @@ from .description import Baseline
 from .operation import Operation, Parameters, Record, Resource
 from .records import EXAMPLE_OWNER, format_time
 from .registry import RESOURCES, check_operation
-from .script import EFFECTS, CallNumbers, Step, StepBuilder
+from .script import EFFECTS_LISTED, CallNumbers, Step, StepBuilder
 
 Answer = TypeVar("Answer")
 
@@ -268,7 +268,7 @@ class World:
 
 
 def _without_effect(trigger: str) -> Exception:
-    return ValueError(f"{trigger}: this step never got an effect; give it {', '.join(EFFECTS[:-1])} or {EFFECTS[-1]}")
+    return ValueError(f"{trigger}: this step never got an effect; give it {EFFECTS_LISTED}")
 
 
 class _View:

@@ -17,7 +17,7 @@ from ..errors import ApiError
 from ..service.accounts import Account
 from ..service.operation import Operation, Page, Parameters
 from ..service.registry import match
-from ..service.script import Failure, Step, encode_body
+from ..service.script import NO_BODY, Failure, Step, encode_body
 from ..service.world import StaleError, World
 from ..state.calls import Call, host_name
 from ..state.clock import utc_now
@@ -229,7 +229,7 @@ class _Exchange:
         headers = self.reply_headers
         if headers is None:
             return response_headers(self.request_id, self.world.now(), self.body)
-        if self.status in (204, 304):  # there is no body to frame
+        if self.status in NO_BODY:  # there is no body to frame
             return headers
         framed = any(name.lower() in ("content-length", "transfer-encoding") for name, _ in headers)
         return headers if framed else [*headers, ("Content-Length", str(len(self.body or b"")))]
