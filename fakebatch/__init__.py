@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .errors import ApiError, FixtureError, Problem, ServerError
     from .fake import FakeBatch
     from .service.accounts import Account
+    from .service.clusters.records import Cluster
     from .service.images import Image
     from .service.jobs.records import Job
     from .service.progress import Attempt, Result
@@ -21,6 +22,7 @@ __all__ = [
     "ApiError",
     "Attempt",
     "Call",
+    "Cluster",
     "FakeBatch",
     "FixtureError",
     "Image",
@@ -36,6 +38,7 @@ _HOMES = {
     "ApiError": "errors",
     "Attempt": "service.progress",
     "Call": "state.calls",
+    "Cluster": "service.clusters.records",
     "FakeBatch": "fake",
     "FixtureError": "errors",
     "Image": "service.images",

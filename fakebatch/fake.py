@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from .errors import NotStartedError, ServerError
 from .forks import in_child
 from .service.accounts import Account
+from .service.clusters.live import Clusters
+from .service.clusters.operations import CLUSTERS
+from .service.clusters.records import Cluster
 from .service.description import describe
 from .service.images import IMAGES, Image
-from .service.jobs.operations import JOBS
 from .service.jobs.live import Jobs
+from .service.jobs.operations import JOBS
 from .service.jobs.records import Job
 from .service.progress import End, Event, PhaseLength, RuleBuilder
 from .service.registry import ANY, summary
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 
     from .redirect.hosts import Target
 
-Fixture = str | os.PathLike[str] | Image | Job
+Fixture = str | os.PathLike[str] | Image | Job | Cluster
 """What a world is made of: the path of a fixture file, or a record."""
 
 
@@ -268,6 +271,11 @@ class FakeBatch:
     def jobs(self) -> Jobs:
         """The jobs, by Id: a live collection, and what moves them by hand."""
         return cast("Jobs", self.world.collection(JOBS))
+
+    @property
+    def clusters(self) -> Clusters:
+        """The clusters, by Id: a live collection, and what moves their VMs by hand."""
+        return cast("Clusters", self.world.collection(CLUSTERS))
 
     @property
     def clock(self) -> WorldClock:

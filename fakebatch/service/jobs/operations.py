@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ...errors import ApiError
+from ..clusters.operations import check_cluster
 from ..images import check_image
 from ..operation import (
     TOKEN,
@@ -117,7 +118,9 @@ def _check_places(view: View, description: dict[str, Any]) -> None:
         return
     for name, task in description["DAG"]["Tasks"].items():
         path = ("DAG", "Tasks", name)
-        if not task.get("ClusterId"):
+        if task.get("ClusterId"):
+            check_cluster(view, task["ClusterId"], (*path, "ClusterId"))
+        else:
             check_image(view, task["AutoCluster"].get("ImageId"), (*path, "AutoCluster", "ImageId"))
 
 

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 import msgspec
 
 from ...errors import FieldError
-from ..described import EXAMPLE_TIME, OWNER, TIME, Described, check_id, encode, time_of
+from ..clusters.description import EXAMPLE_CLUSTER
+from ..described import EXAMPLE_TIME, OWNER, TIME, Described, check_id, encode, events_of, time_of
 from ..progress import MICROSECONDS, Attempt, Event, Present, Result
 from ..records import EXAMPLE_OWNER, format_micros, micros_of
 from ..rules import Rules, Text
 from .course import ENDED, FAILED, FINISHED, RUNNING, STATES, STOPPED, WAITING, Course, Fate, JobState, Run, TaskRun, restarted
 from .description import APP_TASK, DEFAULT_TIMEOUT, JOB, check_description, order, rules_of
-
-EXAMPLE_CLUSTER = {"InstanceType": "ecs.sn1.large", "ImageId": "img-ubuntu"}
-"""Where tasks of fixture files run that do not say it. [choice]"""
 
 
 class Metrics(msgspec.Struct, frozen=True):
@@ -264,15 +262,13 @@ class Job(Described, frozen=True, kw_only=True):
     @classmethod
     def created(cls, description: Mapping[str, Any], **fields: Any) -> Self:
         """Return the job with a description that was found right, and fields that the service adds."""
-        topic = (description.get("Notification") or {}).get("Topic")
-        events = topic.get("Events") if isinstance(topic, dict) else None
         kept = {
             "name": description["Name"],
             "type": description["Type"],
             "priority": description.get("Priority") or 0,
             "auto_release": bool(description.get("AutoRelease")),
             "job_fail_on_instance_fail": description.get("JobFailOnInstanceFail") is not False,
-            "told_of": frozenset(event for event in events or () if isinstance(event, str)),
+            "told_of": events_of(description),
             "described": encode(description, rules_of(description)),
         }
         return cls.made(**kept | fields)
