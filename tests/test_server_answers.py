@@ -128,28 +128,53 @@ def test_a_client_that_half_closes_while_it_waits_gets_its_answer() -> None:
     served.server.stop()
 
 
-def test_what_was_put_off_is_dropped_by_a_stop_and_by_a_reset(serve: Serve) -> None:
-    finished: list[str] = []
-    asked = threading.Event()
-    go_on = threading.Event()
+@pytest.mark.parametrize("lingers", [b"\0\0\0\0\0\0\0\0", b"\1\0\0\0\0\0\0\0"], ids=["in order", "by a reset"])
+def test_what_was_put_off_goes_on_though_the_client_has_gone(serve: Serve, lingers: bytes) -> None:
+    finished, asked, go_on = threading.Event(), threading.Event(), threading.Event()
 
     def app(environ: "WSGIEnvironment", start: "StartResponse") -> Any:
         def finish() -> Iterable[bytes]:
-            finished.append(environ["PATH_INFO"])
+            finished.set()
             return ok(start)
 
         asked.set()
         return environ["fakebatch.aside"](lambda: go_on.wait(FOREVER), finish)
 
+    def listens() -> bool:
+        return any(connection._watched for connection in list(served.server.connections))
+
     served = serve(app)
     with served.connect() as gone:
-        gone.sendall(b"GET /gone HTTP/1.1\r\n\r\n")
+        gone.sendall(GET)
         assert asked.wait(FOREVER)
-        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        wait_until(listens)
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, lingers)
+    wait_until(lambda: not listens())  # by then the server has seen that the client has gone
+    go_on.set()
+    assert finished.wait(FOREVER)
     wait_until(lambda: not served.server.connections)
-    asked.clear()
+    assert served.reported == []
+
+
+def test_what_was_put_off_is_dropped_by_a_stop(serve: Serve) -> None:
+    finished: list[bool] = []
+    asked = threading.Event()
+    go_on = threading.Event()
+
+    def app(environ: "WSGIEnvironment", start: "StartResponse") -> Any:
+        def work() -> None:
+            asked.set()
+            go_on.wait(FOREVER)
+
+        def finish() -> Iterable[bytes]:
+            finished.append(True)
+            return ok(start)
+
+        return environ["fakebatch.aside"](work, finish)
+
+    served = serve(app)
     with served.connect() as stopped:
-        stopped.sendall(b"GET /stopped HTTP/1.1\r\n\r\n")
+        stopped.sendall(GET)
         assert asked.wait(FOREVER)
         worker = next(thread for thread in threading.enumerate() if thread.name == f"fakebatch:{served.port}:worker")
         served.server.stop()
