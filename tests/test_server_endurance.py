@@ -471,6 +471,16 @@ def test_a_host_that_does_not_exist_is_an_error_that_says_so(host: str) -> None:
     assert str(caught.value) == f"can't listen on port 0 of {host}: there is no such host"
 
 
+@pytest.mark.parametrize("host", ["x y", "", "a\0b", "-x", "a" * 64])
+def test_a_host_that_cannot_be_certified_is_an_error_that_says_so(host: str) -> None:
+    with pytest.raises(ServerError) as caught:
+        FakeBatch(Image(id="img-a"), host=host, tls=True).start()
+    assert str(caught.value) == (
+        f"there can be no certificate for the host {host!r}; "
+        "write a name or an address such as 127.0.0.1, or 0.0.0.0 for all addresses"
+    )
+
+
 def exchange(fake: FakeBatch, raw: bytes, context: ssl.SSLContext | None) -> bytes:
     """Send all of it, half-close, and return what comes."""
     with connect_as_it_speaks(fake, context) as connection:
