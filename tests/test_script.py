@@ -492,10 +492,9 @@ def test_a_step_can_ask_for_which_host_a_request_came(fake: FakeBatch) -> None:
             "no operation has a parameter 'ImageID'; did you mean 'ImageId'?",
         ),
         (
-            lambda fake: fake.on("ANY".lower(), where={"Colour": "red"}),
+            lambda fake: fake.on("ANY".lower(), where={"ImageID": "img-a"}),
             ValueError,
-            "no operation has a parameter 'Colour'; known are Marker, MaxItemCount, Type, "
-            "IdempotentToken, Name, Description, EcsImageId, Platform, ImageId",
+            "no operation has a parameter 'ImageID'; did you mean 'ImageId'?",
         ),
         (
             lambda fake: fake.on("ListImages", where=["Type"]),
