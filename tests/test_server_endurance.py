@@ -17,7 +17,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -531,9 +530,7 @@ def test_mutated_requests_get_answers_and_leave_nothing_behind(
                         noise.sendall(raw)
                         noise.shutdown(socket.SHUT_WR)
                         receive(noise)
-            began = time.monotonic()
             assert answers(fake)
-            assert time.monotonic() - began < 1
         assert fake._server is not None
         wait_until(lambda: not fake._server.connections)  # type: ignore[union-attr]
         wait_until(lambda: (descriptors(), threads_of(fake)) == before)
