@@ -7,35 +7,46 @@ who has it installed.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .child_command import local_command
     from .errors import ApiError, FixtureError, Problem, ServerError
     from .fake import FakeBatch
     from .service.accounts import Account
     from .service.images import Image
+    from .service.jobs.records import Job
+    from .service.progress import Attempt, Result
     from .state.calls import Call
     from .testing import MakeFakeBatch
 
 __all__ = [
     "Account",
     "ApiError",
+    "Attempt",
     "Call",
     "FakeBatch",
     "FixtureError",
     "Image",
+    "Job",
     "MakeFakeBatch",
     "Problem",
+    "Result",
     "ServerError",
+    "local_command",
 ]
 
 _HOMES = {
     "Account": "service.accounts",
     "ApiError": "errors",
+    "Attempt": "service.progress",
     "Call": "state.calls",
     "FakeBatch": "fake",
     "FixtureError": "errors",
     "Image": "service.images",
+    "Job": "service.jobs.records",
     "MakeFakeBatch": "testing",
     "Problem": "errors",
+    "Result": "service.progress",
     "ServerError": "errors",
+    "local_command": "child_command",
 }
 
 if not TYPE_CHECKING:  # a type checker that saw it would accept any name

@@ -96,13 +96,15 @@ def all_problems(document: Document, findings: Iterable[Finding]) -> list[Proble
     return [finding.problem for finding in sorted([*flaws, *rest], key=lambda finding: finding.position)]
 
 
-def refused(place: Place, error: msgspec.ValidationError) -> Problem:
+def refused(place: Place, error: msgspec.ValidationError | FieldError) -> Problem:
     """Return what msgspec says, or a record of its field, with its place."""
+    if isinstance(error, FieldError):
+        return place.inside(*error.path).problem(str(error))
     found = _MSGSPEC.fullmatch(str(error))
     for name, index in re.findall(r"\.([^.\[]+)|\[(\d+)\]", found["path"] or "") if found else ():
         place = place.inside(int(index) if index else name)
     if isinstance(error.__cause__, FieldError):
-        return place.inside(error.__cause__.field).problem(str(error.__cause__))
+        return refused(place, error.__cause__)
     return place.problem(found["message"] if found else str(error))
 
 
@@ -203,10 +205,11 @@ class _Explaining:
             return f"{quoted(value)} is not one of {_listed(schema)}{nearest(value, map(str, schema['enum']))}"
         if error.validator == "minLength" and not value:
             return "must not be empty"
-        if error.validator in ("minimum", "maximum") and "minimum" in schema and "maximum" in schema:
-            low, high = (f"{b:g}" if isinstance(b, float) else str(b) for b in (schema["minimum"], schema["maximum"]))
+        if error.validator in ("minimum", "maximum"):
+            low, high = (f"{b:g}" if isinstance(b, float) else b for b in map(schema.get, ("minimum", "maximum")))
             written = "this" if self._beside_secret else shortened(place.document.written(place.keys))
-            return f"{written} is out of range; it must be from {low} to {high}"
+            allowed = f"at least {low}" if high is None else f"from {low} to {high}"
+            return f"{written} is out of range; it must be {allowed}"
         counted = error.validator in ("minItems", "maxItems")
         shown = "this can't stand here" if schema.get("writeOnly") else shortened(error.message)
         return f"expected {error.validator_value} items, got {len(value)}{_like(schema)}" if counted else shown

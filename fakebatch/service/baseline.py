@@ -15,13 +15,17 @@ import msgspec
 
 from ..errors import FixtureError, Problem
 from ..fixture_files.problems import Finding, Place, all_problems, check, refused
-from ..fixture_files.reading import Entries, Expanded, Files
+from ..fixture_files.reading import Entries, Expanded, Files, Kind
 from ..fixture_files.yaml_text import Document
 from .accounts import Account
+from .described import located
 from .description import Baseline
 from .operation import Resource
+from .progress import LENGTHS, Rule, RuleBuilder, parse_duration
+from .quotas import QUOTAS_SECTION
 from .registry import RESOURCES
-from .schema import FREE_PREFIX, ITEMS, SCHEMA_KEY, FixtureFile
+from .rules import BrokenRuleError
+from .schema import ENTRIES, FREE_PREFIX, ITEMS, SCHEMA_KEY, FixtureFile
 from .script import EFFECTS, EFFECTS_LISTED, Step, StepBuilder
 
 
@@ -55,6 +59,8 @@ class _Loading:
         self._made: dict[str, list[Expanded[Any]]] = {resource.name: [] for resource in RESOURCES}
         self._accounts: list[tuple[Place, Account]] = []
         self._script: list[Step] = []
+        self._progress: list[Rule] = []
+        self._quotas: dict[str, Any] = {}
         self._expect: Any = None
 
     def _begin(self, document: Document) -> tuple[_Sections, Iterable[tuple[int, str]]]:
@@ -89,11 +95,50 @@ class _Loading:
             self._accounts.append((Place(document, ("accounts", index)), account))
         for index, _ in sections.items["script"]:
             self._take_step(Place(document, ("script", index)), sections.data["script"][index])
+        for index, _ in sections.items["progress"]:
+            self._take_rule(Place(document, ("progress", index)), sections.data["progress"][index])
+        self._take_quotas(Place(document, ("quotas",)), sections.data.get("quotas"))
         if sections.expect is not None:
             self._expect = sections.expect
 
     def _expand(self, place: Place, entries: Iterable[tuple[int, Any]], resource: Resource[Any]) -> Expanded[Any]:
-        return self._entries.expand(place, entries, resource.record, resource.key, resource.noun)
+        kind = Kind(resource.of, resource.key, resource.numbered is None, resource.noun, ENTRIES[resource.name])
+        return self._entries.expand(place, entries, kind)
+
+    def _take_rule(self, place: Place, written: Mapping[str, Any]) -> None:
+        wrong: list[Problem] = []
+        rule = {key: value for key, value in written.items() if key != "fail"}
+        for key in LENGTHS:
+            try:
+                parse_duration(rule.get(key, 0))
+            except ValueError as error:
+                wrong.append(place.inside(key).problem(str(error)))
+                del rule[key]
+        try:
+            builder = RuleBuilder(**rule, origin=str(place).rpartition(":")[0])
+        except (TypeError, ValueError) as error:
+            self.problems += [*wrong, place.problem(str(error))]
+            return
+        fails = written.get("fail", [])
+        several = isinstance(fails, list)
+        for index, fail in enumerate(fails if several else [fails]):
+            try:
+                builder.fail(**fail)
+            except (TypeError, ValueError) as error:
+                inside = place.inside("fail", index) if several else place.inside("fail")
+                wrong.append(inside.problem(str(error)))
+        self.problems += wrong
+        self._progress.append(builder.rule)
+
+    def _take_quotas(self, place: Place, written: Mapping[str, Any] | None) -> None:
+        if not isinstance(written, dict) or any(problem.where.startswith("quotas") for problem in self.problems):
+            return  # it was not given, or is told of already
+        try:
+            for name, field in QUOTAS_SECTION.items():
+                field.check(written.get(name), (name,))
+        except BrokenRuleError as error:
+            self.problems.append(refused(place, located(error)))
+        self._quotas |= written
 
     def _take_step(self, place: Place, written: Mapping[str, Any]) -> None:
         wrong: list[Problem] = []
@@ -130,10 +175,19 @@ class _Loading:
         if self.problems:
             raise FixtureError(self.problems)
         accounts = tuple(account for _, account in self._accounts)
-        return Baseline(records, accounts, tuple(self._script), self._expect, tuple(self.files.seen))
+        return Baseline(
+            records,
+            accounts,
+            tuple(self._progress),
+            tuple(self._script),
+            self._quotas,
+            self._expect,
+            tuple(self.files.seen),
+        )
 
     def _in_order(self, resource: Resource[Any]) -> tuple[msgspec.Struct, ...]:
         records = [record for made in self._made[resource.name] for record in made.records]
+        records = _with_keys(resource, records)
         keys = [resource.key_of(record) for record in records]
         if len(set(keys)) < len(keys):
             self._report_duplicates(resource)
@@ -147,7 +201,7 @@ class _Loading:
     def _report_duplicates(self, resource: Resource[Any]) -> None:
         first: dict[str, Place] = {}
         for place, records in self._entries_of(resource):
-            for key in map(resource.key_of, records):
+            for key in filter(None, map(resource.key_of, records)):
                 if first.setdefault(key, place) is not place:
                     self._report_duplicate(resource.key, key, place, first[key])
                     break  # once for an entry that is repeated
@@ -175,6 +229,19 @@ class _Loading:
                     f"no account has the default OwnerId {owner}, so nobody would see it; give it one of {allowed}"
                 )
                 self.problems.append(place.problem(message))
+
+
+def _with_keys(resource: Resource[Any], records: list[Any]) -> list[Any]:
+    """Return records with Ids for those that have none, in the order of the files."""
+    if resource.numbered is None:
+        return records
+    taken = set(map(resource.key_of, records))
+    number = 1
+    complete = []
+    for written in records:
+        record, number = resource.with_key(written, taken.__contains__, number)
+        complete.append(record)
+    return complete
 
 
 def _findings(document: Document, data: Any) -> Iterator[Finding]:
