@@ -106,7 +106,7 @@ class Refused:
 
     def problem(self, talk: Conversation, reply: Reply) -> str:
         code = talk.fill_in(reply.code)
-        known = re.fullmatch(self.pattern, code) if self.pattern else code in self.codes
+        known = re.fullmatch(self.pattern, code, re.DOTALL) if self.pattern else code in self.codes
         if reply.status != self.status or not known:
             return f"answered {reply}, not {self.status} {self.pattern or ' or '.join(self.codes)}"
         if self.message and reply.json["Message"] != talk.fill_in(self.message):

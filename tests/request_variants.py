@@ -7,7 +7,7 @@ from functools import partial
 from itertools import product
 from typing import Any
 
-from contract import BODIES, COMMON, OPERATIONS
+from contract import BODIES, COMMON, OPERATION_OF_BODY, OPERATIONS
 from conversation import Conversation, Reply, Request
 from expectations import (
     CREATES,
@@ -29,7 +29,7 @@ from expectations import (
     path_of,
     refusal,
 )
-from field_variants import CHARACTERS, cases_of, fields_of, value_at, whole_body_cases, with_value
+from field_variants import CHARACTERS, Case, cases_of, fields_of, value_at, whole_body_cases, with_value
 from worlds import (
     GONE,
     app,
@@ -282,7 +282,6 @@ def _tokens(operation: str, name: str, spec: Mapping[str, Any]) -> Iterator[Vari
     for one in CREATES:
         if one != operation:
             other = _with_query(example_request(one), token)
-            # An app has to be there before a job that names it; a job of tasks needs none.
             yield variant(f"and then {one}", token, Succeeded(operation, then=((other, Succeeded(one)),)))
 
 
@@ -333,11 +332,11 @@ def _sync(operation: str, name: str, spec: Mapping[str, Any]) -> Iterator[Varian
     for query in (name, f"{name}="):
         request = Request("POST", path_of(operation), query, encode(body))
         carried_out = Succeeded(operation, answer=spec["answer"], status=spec["status"])
-        yield _variant(operation, name, f"?{query}", request, carried_out)
-        yield _variant(operation, name, f"?{query}, and then", request, _EndsJobs(carried_out))
+        yield Variant(operation, name, f"?{query}", app, request, carried_out)
+        yield Variant(operation, name, f"?{query}, and then", app, request, _EndsJobs(carried_out))
     wrong = Request("POST", path_of(operation), name, encode(body | {"Priority": "x"}))
     rule = BODIES["AppJobDescription"]["fields"]["Priority"]["rules"]["type"]
-    yield _variant(operation, name, "a wrong body", wrong, refusal(rule))
+    yield Variant(operation, name, "a wrong body", app, wrong, refusal(rule))
     tasks = Request("POST", path_of(operation), name, encode(BODIES["DagJobDescription"]["example"]))
     yield _variant(operation, name, "a job of tasks", tasks, Unspecified())
 
@@ -445,11 +444,17 @@ def _bodies(operation: str) -> Iterator[Variant]:
         fields = ((field.path[0], _named(field.name, case)) for field in fields_of(body) for case in cases_of(field))
         for group, case in (*whole, *fields):
             request = example_request(operation)._replace(body=encode(case.body))
-            yield _variant(operation, f"{body} {group}", f"{case.rule}: {case.label}", request, case.expectation)
+            label = f"{case.rule}: {case.label}"
+            yield Variant(operation, f"{body} {group}", label, _world_of(body), request, case.expectation)
         yield from _app_rules(operation, body)
 
 
-def _named(name: str, case: Any) -> Any:
+def _world_of(body: str) -> World:
+    """Return the world in which a body is right: a job of an app needs the app."""
+    return app if body == "AppJobDescription" else world_for(OPERATION_OF_BODY[body])
+
+
+def _named(name: str, case: Case) -> Case:
     return case._replace(label=f"{name}: {case.label}")
 
 
@@ -461,7 +466,7 @@ def _framing(operation: str, body: str) -> Iterator[Variant]:
 
     def variant(label: str, data: bytes, expectation: Expectation) -> Variant:
         request = example_request(operation)._replace(body=data)
-        return _variant(operation, f"{body} framing", label, request, expectation)
+        return Variant(operation, f"{body} framing", label, _world_of(body), request, expectation)
 
     for broken in _no_json(data):
         yield variant(f"no JSON: {broken[:12]!r} to {broken[-12:]!r}", broken, refusal(rules["not_json"]))
@@ -511,7 +516,7 @@ def _unknown_fields(operation: str, body: str) -> Iterator[Variant]:
             whole = with_value(example, (*place, "UnknownField"), value)
             label = f"unknown in {'.'.join(place) or 'the body'}: {value!r}"
             request = example_request(operation)._replace(body=encode(whole))
-            yield _variant(operation, f"{body} framing", label, request, Succeeded(operation))
+            yield Variant(operation, f"{body} framing", label, _world_of(body), request, Succeeded(operation))
 
 
 _STRICT_APP = {

@@ -115,12 +115,7 @@ def example_request(operation: str) -> Request:
 
 
 def world_for(operation: str, state: str = "") -> World:
-    """Return the world in which there is what the path of an operation names, in a state that allows it.
-
-    An operation that creates a job finds the app that its example names.
-    """
-    if operation == "CreateJob":
-        return app
+    """Return the world in which there is what the path of an operation names, in a state that allows it."""
     make = next((make for name, make in _MAKERS.items() if f"{{{name}}}" in path_of(operation)), None)
     if make is None:
         return nothing
