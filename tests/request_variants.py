@@ -472,7 +472,7 @@ def _framing(operation: str, body: str) -> Iterator[Variant]:
         yield variant(f"no JSON: {broken[:12]!r} to {broken[-12:]!r}", broken, refusal(rules["not_json"]))
     for other in (b"[]", b"5", b"1.5", b'"x"', b"true", b"false", b"null", b"[{}]", b"[" + data + b"]"):
         yield variant(f"no object: {other[:12]!r}", other, refusal(rules["not_object"]))
-    for spaced in (b" " + data, data + b"\n\t ", data.replace(b": ", b":"), data.replace(b"{", b"{\r\n")):
+    for spaced in (b" " + data, data + b"\n\t ", data.replace(b": ", b":"), data.replace(b'": ', b'" :\r\n')):
         yield variant(f"with space: {spaced[:12]!r} to {spaced[-12:]!r}", spaced, right)
     most = rules["at_most_bytes"]["value"]
     yield variant("as large as may be", data.ljust(most), right)

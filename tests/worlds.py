@@ -59,6 +59,7 @@ def cluster(talk: Conversation, state: str = "Active", wanted: int = 1) -> None:
     talk.names["GroupName"] = "g"
     if wanted:
         talk.names["InstanceId"] = _first_instance(talk)
+        talk.must(get("GetCluster"))  # a poll more: it runs
     if state != "Active":
         talk.must(Request("DELETE", path_of("DeleteCluster")))
     if state == GONE:
