@@ -7,6 +7,7 @@ who has it installed.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .child_command import local_command
     from .errors import ApiError, FixtureError, Problem, ServerError
     from .fake import FakeBatch
     from .service.accounts import Account
@@ -31,6 +32,7 @@ __all__ = [
     "Problem",
     "Result",
     "ServerError",
+    "local_command",
 ]
 
 _HOMES = {
@@ -47,6 +49,7 @@ _HOMES = {
     "Problem": "errors",
     "Result": "service.progress",
     "ServerError": "errors",
+    "local_command": "child_command",
 }
 
 if not TYPE_CHECKING:  # a type checker that saw it would accept any name

@@ -14,7 +14,21 @@ from ..described import EXAMPLE_TIME, OWNER, TIME, Described, check_id, encode, 
 from ..progress import MICROSECONDS, Attempt, Event, Present, Result
 from ..records import EXAMPLE_OWNER, format_micros, micros_of
 from ..rules import Rules, Text
-from .course import ENDED, FAILED, FINISHED, RUNNING, STATES, STOPPED, WAITING, Course, Fate, JobState, Run, TaskRun, restarted
+from .course import (
+    ENDED,
+    FAILED,
+    FINISHED,
+    RUNNING,
+    STATES,
+    STOPPED,
+    WAITING,
+    Course,
+    Fate,
+    JobState,
+    Run,
+    TaskRun,
+    restarted,
+)
 from .description import APP_TASK, DEFAULT_TIMEOUT, JOB, check_description, order, rules_of
 
 
@@ -189,10 +203,10 @@ class Job(Described, frozen=True, kw_only=True):
             description_object: object = None,
             /,
             *,
-            id: str = "",
+            id: str = "",  # noqa: A002 - the service's name
             name: str = "",
             description: str = "",
-            type: str = "",
+            type: str = "",  # noqa: A002
             priority: int = 0,
             job_fail_on_instance_fail: bool = True,
             auto_release: bool = False,
@@ -369,7 +383,8 @@ class Job(Described, frozen=True, kw_only=True):
 
     def answer(self) -> JobAnswer:
         """Return it as the service shows it."""
-        tasks, instances = dict.fromkeys(STATES, 0), dict.fromkeys(STATES, 0)
+        tasks: dict[str, int] = dict.fromkeys(STATES, 0)
+        instances: dict[str, int] = dict.fromkeys(STATES, 0)
         for run in self.task_runs().values():
             tasks[run.state] += 1
             if run.apart:
@@ -407,6 +422,7 @@ class Job(Described, frozen=True, kw_only=True):
             timeout=described.get("Timeout") or DEFAULT_TIMEOUT,
             stdout_path=self.log_path(task, number, "stdout"),
             stderr_path=self.log_path(task, number, "stderr"),
+            cluster_id=described.get("ClusterId") or f"{self.id}_{task}_0",
         )
 
     def event(self, event: str, moment: int, task: str = "", number: int | None = None) -> Event:
@@ -466,6 +482,15 @@ class Job(Described, frozen=True, kw_only=True):
             number=run.number + 1,
         )
         return msgspec.structs.replace(self, state=WAITING, message="", run=again)
+
+    def anew(self, present: Present) -> Self:
+        """Return it as if it had just been created."""
+        waiting = msgspec.structs.replace(
+            self, state=WAITING, message="", times=(0, 0), begun_micros=present.now, seen=len(present.polls), run=None
+        )
+        run = self.run or waiting.begun(present)
+        again = msgspec.structs.replace(waiting.begun(present), polled=run.polled, number=run.number + 1)
+        return msgspec.structs.replace(waiting, run=again)
 
 
 def follow(job: Job, present: Present, *, polled: bool = False) -> Job | None:
