@@ -82,6 +82,7 @@ def create_cluster(view: View, parameters: Parameters) -> Created:
 
     def create() -> Created:
         _check_quota(view, "Clusters", len(CLUSTERS.owned(view)), 1)
+        _check_vms(view, sum(group["DesiredVMCount"] for group in description["Groups"].values()))
         present = view.present(CLUSTERS)
         cluster = Cluster.created(
             description,
@@ -91,7 +92,6 @@ def create_cluster(view: View, parameters: Parameters) -> Created:
             begun_micros=present.now,
             seen=len(present.polls),
         )
-        _check_vms(view, sum(cluster.desired_vm_counts.values()))
         cluster.tell(cluster.fleet.log, view.tell)
         view.collection(CLUSTERS).create(moved(cluster, present, Course.go_to))
         return Created(cluster.id)

@@ -178,7 +178,7 @@ class Cluster(Described, frozen=True, kw_only=True):
             id: str = "",  # noqa: A002 - the service's name
             name: str = "",
             description: str = "",
-            image_id: str = "",  # noqa: A002 - the service's name
+            image_id: str = "",
             instance_type: str = "",
             groups: Mapping[str, Any] | None = None,
             configs: Mapping[str, Any] | None = None,
@@ -319,7 +319,7 @@ class Cluster(Described, frozen=True, kw_only=True):
             name: group | {"ActualVMCount": sum(batch.count for batch in fleet.groups[name] if batch.state != DELETING)}
             for name, group in data["Groups"].items()
         }
-        return data | {
+        own = {
             "Id": self.id,
             "OwnerId": self.owner_id,
             "State": self.state,
@@ -328,6 +328,7 @@ class Cluster(Described, frozen=True, kw_only=True):
             "Metrics": self.metrics,
             "OperationLogs": self.operation_logs,
         }
+        return own | data | own
 
     def with_description(self, data: Mapping[str, Any]) -> Self:
         """Return it with another description, that was found right and is complete."""
