@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .errors import ApiError, FixtureError, Problem, ServerError
     from .fake import FakeBatch
     from .service.accounts import Account
+    from .service.apps import App
     from .service.images import Image
     from .service.jobs.records import Job
     from .service.progress import Attempt, Result
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Account",
     "ApiError",
+    "App",
     "Attempt",
     "Call",
     "FakeBatch",
@@ -36,6 +38,7 @@ __all__ = [
 _HOMES = {
     "Account": "service.accounts",
     "ApiError": "errors",
+    "App": "service.apps",
     "Attempt": "service.progress",
     "Call": "state.calls",
     "FakeBatch": "fake",
