@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .errors import ApiError, FixtureError, Problem, ServerError
     from .fake import FakeBatch
     from .service.accounts import Account
+    from .service.apps import App
     from .service.clusters.records import Cluster
     from .service.images import Image
     from .service.jobs.records import Job
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Account",
     "ApiError",
+    "App",
     "Attempt",
     "Call",
     "Cluster",
@@ -38,6 +40,7 @@ __all__ = [
 _HOMES = {
     "Account": "service.accounts",
     "ApiError": "errors",
+    "App": "service.apps",
     "Attempt": "service.progress",
     "Call": "state.calls",
     "Cluster": "service.clusters.records",

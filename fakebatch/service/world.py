@@ -141,7 +141,6 @@ class World:
             cast("tuple[Record, ...]", self._baseline.records.get(resource.name, ())),
             noun=resource.noun,
             key=resource.key_of,
-            mark=resource.marker_of,
             place=resource.place,
             partition=partition,
             check=resource.check,
@@ -239,7 +238,7 @@ class World:
 
     def with_id(self, resource: Resource[Record], record: Record) -> Record:
         """Return a record with an Id, if it has none. The lock is held."""
-        if resource.numbered is None or resource.marker_of(record):
+        if resource.numbered is None or getattr(record, resource.key_field):
             return record
         return msgspec.structs.replace(record, **{resource.key_field: self.next_id(resource)})
 

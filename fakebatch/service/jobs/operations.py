@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ...errors import ApiError
+from ..apps import prepare
 from ..clusters.operations import check_cluster
 from ..images import check_image
 from ..operation import (
@@ -91,6 +92,7 @@ def create_job(view: View, parameters: Parameters) -> Created | Answered:
     synchronous = parameters.query.get("sync", "false").lower() != "false"
 
     def create() -> Created | Answered:
+        app_command = prepare(view, description["App"]) if description["Type"] == "App" else {}
         _check_quota(view)
         present = view.present(JOBS)
         job = Job.created(
@@ -100,6 +102,7 @@ def create_job(view: View, parameters: Parameters) -> Created | Answered:
             creation_time=format_micros(present.now),
             begun_micros=present.now,
             seen=len(present.polls),
+            app_command=app_command,
         )
         job = msgspec.structs.replace(job, run=job.begun(present))
         if f"OnJob{WAITING}" in job.told_of:
