@@ -180,7 +180,7 @@ def events_of(description: Mapping[str, Any]) -> frozenset[str]:
     """Return the names of the events that a description wants to be told of. [doc]"""
     topic = (description.get("Notification") or {}).get("Topic")
     events = topic.get("Events") if isinstance(topic, dict) else None
-    return frozenset(event for event in events or () if isinstance(event, str))
+    return frozenset(event for event in events if isinstance(event, str)) if isinstance(events, list) else frozenset()
 
 
 def check_spot(body: Mapping[str, Any], path: tuple[str, ...]) -> None:
