@@ -19,6 +19,7 @@ from ..progress import (
     Present,
     Result,
     Rule,
+    timed_out,
 )
 
 JobState = Literal["Waiting", "Running", "Finished", "Failed", "Stopped"]
@@ -321,7 +322,7 @@ class Course:
             for number in task.numbers(RUNNING):
                 key = (self.job.id, self.run.number, name, number, task.attempt)
                 if self._timed_out(task, moment):
-                    results[number] = _timed_out(task)
+                    results[number] = timed_out(task.timeout // MICROSECONDS)
                 elif key in self.present.results:
                     result = self.present.results[key]
                     results[number] = None if result == SUCCESS else result
@@ -339,7 +340,7 @@ class Course:
         """Return how the rule lets the attempt of a task end."""
         task = self.tasks[name]
         if self._timed_out(task, moment):
-            return _Outcome(_timed_out(task), {}, 0)
+            return _Outcome(timed_out(task.timeout // MICROSECONDS), {}, 0)
         rest: Result | None = None
         of: dict[int, Result | None] = {}
         repeats = 0
@@ -400,12 +401,6 @@ class _Outcome(msgspec.Struct, frozen=True):
     of: Mapping[int, Result | None]
     repeats: int
     """How many attempts end so, as far as the rule tells."""
-
-
-def _timed_out(task: TaskRun) -> Result:
-    seconds = task.timeout // MICROSECONDS
-    message = f"the instance ran longer than its Timeout of {seconds} s"
-    return Result(0, "InstanceTimeout", message, message)
 
 
 class Goes(Protocol):
