@@ -18,7 +18,9 @@ def descriptions(draw: st.DrawFn) -> dict[str, Any]:
     names = NAMES[: draw(st.integers(1, 6))]
     numbers = st.integers(1, 4)
     tasks = {
-        name: task(InstanceCount=draw(numbers), MaxRetryCount=draw(st.integers(0, 2)), Timeout=draw(st.sampled_from([5, 60])))
+        name: task(
+            InstanceCount=draw(numbers), MaxRetryCount=draw(st.integers(0, 2)), Timeout=draw(st.sampled_from([5, 60]))
+        )
         for name in names
     }
     # An edge leads to a later name only, so there is no cycle.
@@ -85,7 +87,12 @@ class Checked:
         self.check()
 
     def _do_to(self, what: str, job_id: str) -> None:
-        requests = {"get": ("GET", ""), "stop": ("POST", "/stop"), "start": ("POST", "/start"), "delete": ("DELETE", "")}
+        requests = {
+            "get": ("GET", ""),
+            "stop": ("POST", "/stop"),
+            "start": ("POST", "/start"),
+            "delete": ("DELETE", ""),
+        }
         if what in requests:
             method, path = requests[what]
             status, answer = self.ask(method, f"/jobs/{job_id}{path}")
@@ -153,7 +160,8 @@ def ascend(*times: str) -> None:
 
 
 BEGINNINGS = st.tuples(
-    st.tuples(st.just("rule"), RULES, st.lists(FAILS, min_size=1, max_size=3)), st.tuples(st.just("create"), descriptions())
+    st.tuples(st.just("rule"), RULES, st.lists(FAILS, min_size=1, max_size=3)),
+    st.tuples(st.just("create"), descriptions()),
 )
 
 

@@ -460,7 +460,8 @@ class Job(Described, frozen=True, kw_only=True):
             course.run,
             tasks=course.tasks,
             entered=course.entered,
-            polls=course.polls,
+            since=course.since,
+            polled=course.polled,
             start=course.start,
             end=course.end,
             **changes,
@@ -477,6 +478,7 @@ class Job(Described, frozen=True, kw_only=True):
             rule=present.choose("job", self.name),
             tasks=restarted(run.tasks),
             entered=present.now,
+            since=run.polled,
             seen=len(present.polls),
             polled=run.polled,
             number=run.number + 1,
@@ -489,7 +491,9 @@ class Job(Described, frozen=True, kw_only=True):
             self, state=WAITING, message="", times=(0, 0), begun_micros=present.now, seen=len(present.polls), run=None
         )
         run = self.run or waiting.begun(present)
-        again = msgspec.structs.replace(waiting.begun(present), polled=run.polled, number=run.number + 1)
+        again = msgspec.structs.replace(
+            waiting.begun(present), since=run.polled, polled=run.polled, number=run.number + 1
+        )
         return msgspec.structs.replace(waiting, run=again)
 
 
@@ -512,10 +516,9 @@ def follow(job: Job, present: Present, *, polled: bool = False) -> Job | None:
         course.poll(present.now)
     if course.gone:
         return None
-    if not course.changed:
+    if not course.changed and course.polled == (run.polled if run else 0):
         return job
-    polls = course.run.polled + len(present.polls) - seen + polled
-    return job.after(course, seen=len(present.polls), polled=polls)
+    return job.after(course, seen=len(present.polls))
 
 
 def moved(job: Job, present: Present, move: Callable[[Course, int], None]) -> Job:
