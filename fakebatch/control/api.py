@@ -254,10 +254,10 @@ def get_world(request: Request) -> Answer:
 @_route("PUT /world")
 def put_world(request: Request) -> Answer:
     """Put another world in the place of this one: a fixture file."""
-    from ..service.baseline import load_text
+    from .loading import load
 
     world = request.world
-    baseline = load_text(_NAME, request.text, is_json=request.is_json)
+    baseline = load(_NAME, request.text, is_json=request.is_json)
     collections = world.grow(baseline)
     return Answer(204, last=lambda: world.load(baseline, collections))
 
