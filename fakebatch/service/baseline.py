@@ -74,10 +74,11 @@ def load_entry(
 def load_struct(declared: type[Content], name: str, text: str, *, is_json: bool = False) -> Content:
     """Load what is declared from a text. Raises FixtureError, listing everything that is wrong with it."""
     document = _parsed(name, text, is_json=is_json)
+    data = {} if document.data is None else document.data
     try:
-        content = msgspec.convert({} if document.data is None else document.data, declared)
+        content = msgspec.convert(data, declared)
     except msgspec.ValidationError as error:
-        found = all_problems(document, check(Place(document), document.data, declared))
+        found = all_problems(document, check(Place(document), data, declared))
         raise FixtureError(found or [refused(Place(document), error)]) from None
     if document.flawed:
         raise FixtureError(all_problems(document, ()))
