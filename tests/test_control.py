@@ -118,7 +118,9 @@ def test_it_is_imported_when_it_is_used_and_not_before() -> None:
 
 
 def test_a_wrong_option_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"^control is True or False, not 'fakebatch'; the hosts that it answers to are"):
+    with pytest.raises(
+        TypeError, match=r"^control is True or False, not 'fakebatch'; the hosts that it answers to are"
+    ):
         FakeBatch(control="fakebatch")  # type: ignore[arg-type]  # the mistake
     for wrong in ("fakebatch", ["fakebatch", ""], ["fakebatch:8888"], [5], 5):
         with pytest.raises(TypeError) as caught:
@@ -128,7 +130,7 @@ def test_a_wrong_option_is_refused() -> None:
         )
 
 
-def test_what_is_asked_of_it_is_no_call(fake: FakeBatch, control: Control) -> None:
+def test_what_is_asked_of_it_is_no_call() -> None:
     calls: list[Call] = []
     fake = FakeBatch(control=True, accounts=[Account("key", "secret")], on_call=calls.append)
     fake.on("any").fail("Throttling")
@@ -176,7 +178,7 @@ def test_what_is_inline_in_the_page_is_allowed_by_its_hash(tmp_path: Path) -> No
 def test_no_answer_lets_another_origin_in(control: Control) -> None:
     replies = [control("GET", "/"), control("GET", "/calls"), control("OPTIONS", "/calls"), control("GET", "/nope")]
     for reply in replies:
-        assert not any(name.lower().startswith("access-control") for name in reply.headers.keys())
+        assert not any(name.lower().startswith("access-control") for name, _ in reply.headers)
         assert reply.headers["X-Content-Type-Options"] == "nosniff"
         assert reply.headers["Cross-Origin-Resource-Policy"] == "same-origin"
 
@@ -347,7 +349,11 @@ def test_an_unknown_operation_is_refused_with_the_nearest(control: Control) -> N
             [(2, 7, "fail", "'Throttlin' is not a documented error code; did you mean 'Throttling'?")],
         ),
         ("/script", "", [(1, 1, "", "expected a mapping, got nothing")]),
-        ("/script", "on: any\ndelay: 0\non: any", [(3, 1, "on", "the key 'on' is there already, at 1:1; remove one of them")]),
+        (
+            "/script",
+            "on: any\ndelay: 0\non: any",
+            [(3, 1, "on", "the key 'on' is there already, at 1:1; remove one of them")],
+        ),
         ("/progress", "job: a\nwaiting: soon", [(2, 10, "waiting", mock.ANY)]),
         ("/images", "{Id: a, Platform: linux}", [(1, 19, "Platform", mock.ANY)]),
         ("/images", '{"Id": "a",\n"Platform": "linux"}', [(2, 13, "Platform", mock.ANY)]),
@@ -365,7 +371,9 @@ def test_what_is_wrong_with_a_body_is_said_with_its_place(
     reply = control("POST", path, body)
     assert reply.status == 400
     assert [tuple(problem.values()) for problem in reply.data["problems"]] == problems
-    assert [list(problem) for problem in reply.data["problems"]] == [["line", "column", "where", "message"]] * len(problems)
+    assert [list(problem) for problem in reply.data["problems"]] == [["line", "column", "where", "message"]] * len(
+        problems
+    )
     assert reply.data["error"].startswith("control")
     assert control.get("/world") == before
 
@@ -553,7 +561,10 @@ def test_a_reset_while_somebody_waits_lets_the_count_begin_anew(served: FakeBatc
 
 
 def test_a_step_is_added_listed_used_and_taken_away(fake: FakeBatch, control: Control) -> None:
-    assert control("POST", "/script", {"on": "ListImages", "calls": 2, "fail": "Throttling"})[:2] == (201, {"number": 1})
+    assert control("POST", "/script", {"on": "ListImages", "calls": 2, "fail": "Throttling"})[:2] == (
+        201,
+        {"number": 1},
+    )
     assert control("POST", "/script", "on: GetImage\ndelay: 0")[:2] == (201, {"number": 2})
     Asking(fake).get("/images")
     first, second = control.get("/script")["script"]
@@ -643,7 +654,9 @@ def test_a_rule_that_was_taken_away_takes_no_more(fake: FakeBatch, control: Cont
 
 
 def test_records_are_listed_a_page_at_a_time() -> None:
-    control = Control(FakeBatch(*(Image(id=f"img-{number}", name=f"n{number % 2}") for number in range(5)), control=True))
+    control = Control(
+        FakeBatch(*(Image(id=f"img-{number}", name=f"n{number % 2}") for number in range(5)), control=True)
+    )
 
     def ids(query: str) -> tuple[list[str], str]:
         page = control.get(f"/images?{query}")
@@ -678,7 +691,7 @@ def test_what_has_gone_by_itself_is_not_listed(fake: FakeBatch, control: Control
 
 
 def test_what_is_removed_while_it_is_listed_is_passed_over(fake: FakeBatch) -> None:
-    def fits(image: Image) -> bool:
+    def fits(_: Image) -> bool:
         if "img-centos" in fake.images:
             fake.images.remove("img-centos")
         return True
@@ -800,7 +813,10 @@ def test_a_world_is_put_in_the_place_of_another(fake: FakeBatch, control: Contro
 
 def test_a_world_with_accounts_makes_everybody_sign() -> None:
     fake = FakeBatch(control=True)
-    assert Control(fake)("PUT", "/world", "accounts: [{AccessKeyId: alice-key, AccessKeySecret: alice-secret}]").status == 204
+    assert (
+        Control(fake)("PUT", "/world", "accounts: [{AccessKeyId: alice-key, AccessKeySecret: alice-secret}]").status
+        == 204
+    )
     assert Asking(fake)("GET", "/images")[0] == 400
     assert Asking(fake, "alice")("GET", "/images")[0] == 200
 
@@ -832,9 +848,7 @@ def test_no_secret_is_shown_that_was_not_asked_for(tmp_path: Path) -> None:
     assert shown == {
         "expect": 0,
         "x-accounts": [{"AccessKeyId": "a-key", "OwnerId": 7}],
-        "x-remarks": [
-            "accounts are left out, so that no secret is shown, and nobody has to sign; ask with ?secrets=1"
-        ],
+        "x-remarks": ["accounts are left out, so that no secret is shown, and nobody has to sign; ask with ?secrets=1"],
     }
     with_secrets = control.get("/world?secrets=1")
     assert with_secrets["accounts"] == [{"AccessKeyId": "a-key", "AccessKeySecret": "a-secret", "OwnerId": 7}]
@@ -865,7 +879,9 @@ def test_a_job_in_the_middle_of_its_run_goes_on_from_its_state(fake: FakeBatch, 
 
 
 def test_a_job_of_an_app_keeps_what_the_app_had_it_run(fake: FakeBatch, control: Control) -> None:
-    fake.apps.add(App(name="echo", command_line="echo ${x}", input_parameters={"x": {}}, config={"InstanceCount": {"Default": 3}}))
+    fake.apps.add(
+        App(name="echo", command_line="echo ${x}", input_parameters={"x": {}}, config={"InstanceCount": {"Default": 3}})
+    )
     ask = Asking(fake)
     job_id = ask.create_job({"Name": "a", "Type": "App", "App": {"AppName": "echo", "Inputs": {"x": "hi"}}})
     before = ask.get(f"/jobs/{job_id}/tasks/task"), ask.get(f"/jobs/{job_id}?description")

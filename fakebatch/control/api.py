@@ -217,7 +217,7 @@ def list_rules(request: Request) -> Answer:
     """List the rules of progress in the order in which they are tried: as fixture files have them, or as text."""
     rules = [
         {"number": number, "rule": rule.written() or str(rule), "text": str(rule)}
-        for number, rule in request.world.rules
+        for number, rule in request.world.numbered_rules
     ]
     return Answer(200, {"progress": rules})
 

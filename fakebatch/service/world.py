@@ -298,8 +298,13 @@ class World:
         )
 
     @property
-    def rules(self) -> list[tuple[int, Rule]]:
-        """The rules of progress in the order in which they are tried, with their numbers."""
+    def rules(self) -> list[Rule]:
+        """The rules of progress, in the order in which they are tried."""
+        return [rule for _, rule in self._rules]
+
+    @property
+    def numbered_rules(self) -> list[tuple[int, Rule]]:
+        """The same, each with the number by which it is taken away."""
         return self._rules.copy()
 
     def add_rule(self, rule: Rule) -> int:
@@ -328,7 +333,7 @@ class World:
         )
 
     def _choose(self, kind: str, name: str) -> Rule:
-        return choose([rule for _, rule in self._rules], kind, name)
+        return choose(self.rules, kind, name)
 
     def poll_all(self, resource: Resource[Any], partition: int | None) -> None:
         """Count a poll of all records of a partition. The lock is held."""

@@ -45,7 +45,7 @@ def fixture_of(world: World, *, secrets: bool) -> dict[str, Any]:
         data[ACCOUNTS] = [{key: account[key] for key in ("AccessKeyId", "OwnerId")} for account in accounts]
     with world.lock:
         rules, script = world.rules, world.script.copy()
-    for section, parts in (("progress", [rule for _, rule in rules]), ("script", [step.step for step in script])):
+    for section, parts in (("progress", rules), ("script", [step.step for step in script])):
         entries = [(part, part.written()) for part in parts]
         data[section] = [entry for _, entry in entries if entry]
         remarks += [f"{section}: no file can hold this: {part}" for part, entry in entries if not entry]
