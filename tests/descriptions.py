@@ -20,6 +20,7 @@ def task(command_line: str = "true", **fields: Any) -> dict[str, Any]:
             "StderrRedirectPath": LOGS,
         },
         "InstanceCount": 1,
+        "Timeout": 3600,
         "AutoCluster": {"ImageId": "img-ubuntu", "InstanceType": "ecs.sn1.large"},
         **fields,
     }

@@ -91,7 +91,7 @@ def aliyun_sdk(fake: FakeBatch, secret: str = SECRET) -> Operate:
         asked = {"endpoint": endpoint, "key": KEY, "secret": secret, "operation": operation, "parameters": parameters}
         answer = javascript().ask(asked)
         if "code" in answer:
-            raise RefusedError(answer["status"], answer["code"], answer["message"])
+            raise RefusedError(answer.get("status", 0), answer["code"], answer["message"])
         return answer["data"]
 
     return operate
