@@ -11,30 +11,38 @@ if TYPE_CHECKING:
     from .fake import FakeBatch
     from .service.accounts import Account
     from .service.images import Image
+    from .service.jobs.records import Job
+    from .service.progress import Attempt, Result
     from .state.calls import Call
     from .testing import MakeFakeBatch
 
 __all__ = [
     "Account",
     "ApiError",
+    "Attempt",
     "Call",
     "FakeBatch",
     "FixtureError",
     "Image",
+    "Job",
     "MakeFakeBatch",
     "Problem",
+    "Result",
     "ServerError",
 ]
 
 _HOMES = {
     "Account": "service.accounts",
     "ApiError": "errors",
+    "Attempt": "service.progress",
     "Call": "state.calls",
     "FakeBatch": "fake",
     "FixtureError": "errors",
     "Image": "service.images",
+    "Job": "service.jobs.records",
     "MakeFakeBatch": "testing",
     "Problem": "errors",
+    "Result": "service.progress",
     "ServerError": "errors",
 }
 

@@ -6,13 +6,14 @@ Knows nothing of HTTP beyond the number of a status, and nothing of any resource
 from collections.abc import Iterable
 from difflib import get_close_matches
 from string import Formatter
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 _INVALID = "Specified parameter {Parameter} is not valid. {Message}"
 _MISSING = "{Parameter} is mandatory for this action."
 
 DOCUMENTED: dict[str, tuple[int, str]] = {
     # Common to all operations. [doc]
+    "InvalidQueryString": (403, "Specified parameter QueryString is not valid. {Message}"),
     "InvalidUrlPattern": (400, "Specified url pattern contains some illegal words."),
     "MethodNotAllowed": (400, "The request http method is not supported for this resource."),
     "InvalidVersion.NotFound": (403, "Specified version is not found."),
@@ -35,6 +36,8 @@ DOCUMENTED: dict[str, tuple[int, str]] = {
     "InvalidPlatform": (400, _INVALID.replace("{Parameter}", "Platform")),
     "MissingEcsImageId": (400, _MISSING.replace("{Parameter}", "EcsImageId")),
     "MissingPlatform": (400, _MISSING.replace("{Parameter}", "Platform")),
+    # CreateJob. [doc]
+    "BadDAG": (400, "It is a cyclic dag."),
     # The gateway in front of every Alibaba Cloud service: the codes are [doc]; the sentences are those that other
     # services' references print for them [choice].
     "ServiceUnavailable": (503, "The request has failed due to a temporary failure of the server."),
@@ -115,7 +118,7 @@ class ApiError(Exception):
         super().__init__(f"{self.status} {self.code}: {self.message}")
 
     @classmethod
-    def undocumented(cls, status: int, code: str, message: str) -> "ApiError":
+    def undocumented(cls, status: int, code: str, message: str) -> Self:
         """Return an error with a status, code and message of one's own."""
         error = cls.__new__(cls)
         error.status, error.code, error.message = status, code, message
@@ -150,11 +153,11 @@ class FixtureError(Exception):
 
 
 class FieldError(ValueError):
-    """A value that a field of a record can't have. `field` is its name on the wire."""
+    """A value that a field of a record can't have. `path` is where it stands in the record, by the wire's names."""
 
-    def __init__(self, field: str, message: str) -> None:
+    def __init__(self, field: str, message: str, path: tuple[str, ...] = ()) -> None:
         super().__init__(message)
-        self.field = field
+        self.path: tuple[str, ...] = path or (field,)
 
 
 class ServerError(Exception):

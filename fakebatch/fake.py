@@ -9,18 +9,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from .errors import NotStartedError, ServerError
 from .forks import in_child
 from .service.accounts import Account
 from .service.description import describe
 from .service.images import IMAGES, Image
+from .service.jobs.operations import JOBS
+from .service.jobs.live import Jobs
+from .service.jobs.records import Job
+from .service.progress import End, Event, PhaseLength, RuleBuilder
 from .service.registry import ANY, summary
 from .service.script import CallNumbers, Step, StepBuilder
 from .service.world import World
 from .state.calls import Call, Calls
-from .state.clock import Clock, utc_now
+from .state.clock import Clock, WorldClock, utc_now
 from .state.collection import Collection
 from .state.parameters import MOST_BODY_BYTES
 from .wire.application import App
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
 
     from .redirect.hosts import Target
 
-Fixture = str | os.PathLike[str] | Image
+Fixture = str | os.PathLike[str] | Image | Job
 """What a world is made of: the path of a fixture file, or a record."""
 
 
@@ -259,6 +263,45 @@ class FakeBatch:
     def images(self) -> Collection[Image]:
         """The images, by Id: a live collection."""
         return self.world.collection(IMAGES)
+
+    @property
+    def jobs(self) -> Jobs:
+        """The jobs, by Id: a live collection, and what moves them by hand."""
+        return cast("Jobs", self.world.collection(JOBS))
+
+    @property
+    def clock(self) -> WorldClock:
+        """The time that moves progress, and that new things get: `fake.clock.advance(90)`, in seconds."""
+        return self.world.clock
+
+    @property
+    def events(self) -> list[Event]:
+        """The notifications that the service would have sent since the last reset, JSON-ready, in order of time."""
+        return self.world.events
+
+    def progress(
+        self,
+        *,
+        job: str | None = None,
+        cluster: str | None = None,
+        waiting: PhaseLength | None = None,
+        running: PhaseLength | None = None,
+        starting: PhaseLength | None = None,
+        deleting: PhaseLength | None = None,
+        end: End = "Finished",
+    ) -> RuleBuilder:
+        """Say how those jobs, or those clusters, go on by themselves that are created or started from now on.
+
+        As in `fake.progress(job="nightly-*", waiting=1, running=3)`. `job` or `cluster` is a name, with `*` and `?`.
+        `waiting` and `running` (of each layer of a job's DAG), `starting` (of VMs) and `deleting` are a number of
+        polls, `"30s"`, `"2m"` or `"1h"` by `fake.clock`, or `"forever"`. `end="Stopped"` has somebody else stop it.
+        The newest rule that matches counts. It holds until the next `reset()`.
+
+        Raises ValueError for a length that is none, and TypeError for a name that is no text.
+        """
+        return self.world.progress(
+            job=job, cluster=cluster, waiting=waiting, running=running, starting=starting, deleting=deleting, end=end
+        )
 
     @property
     def calls(self) -> Calls:

@@ -96,13 +96,15 @@ def all_problems(document: Document, findings: Iterable[Finding]) -> list[Proble
     return [finding.problem for finding in sorted([*flaws, *rest], key=lambda finding: finding.position)]
 
 
-def refused(place: Place, error: msgspec.ValidationError) -> Problem:
+def refused(place: Place, error: msgspec.ValidationError | FieldError) -> Problem:
     """Return what msgspec says, or a record of its field, with its place."""
+    if isinstance(error, FieldError):
+        return place.inside(*error.path).problem(str(error))
     found = _MSGSPEC.fullmatch(str(error))
     for name, index in re.findall(r"\.([^.\[]+)|\[(\d+)\]", found["path"] or "") if found else ():
         place = place.inside(int(index) if index else name)
     if isinstance(error.__cause__, FieldError):
-        return place.inside(error.__cause__.field).problem(str(error.__cause__))
+        return refused(place, error.__cause__)
     return place.problem(found["message"] if found else str(error))
 
 

@@ -14,8 +14,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from ..errors import Problem, nearest
-from .problems import Place, refused
+from ..errors import FieldError, Problem, nearest
+from .problems import Place, check, refused
 from .yaml_text import DEEPEST, Document, DocumentError, Position, position_in
 
 Content = TypeVar("Content")
@@ -164,6 +164,21 @@ class Expanded(NamedTuple, Generic[Record]):
             yield self.place.inside(index), list(islice(records, count))
 
 
+class Kind(NamedTuple, Generic[Record]):
+    """What the entries of a list are."""
+
+    make: Callable[[Mapping[str, Any]], Record]
+    """Returns the record of an entry. Raises FieldError or `msgspec.ValidationError` if it is none."""
+    key: str
+    """The field that must differ between records."""
+    needs_key: bool
+    """Whether a record can't do without."""
+    noun: str
+    """What one of them is called."""
+    declared: Any
+    """The type of an entry."""
+
+
 class Entries:
     """Makes records of entries, within the limits. What is wrong with them is added to `problems`."""
 
@@ -172,31 +187,31 @@ class Entries:
         self._made = 0
 
     def expand(
-        self, place: Place, entries: Iterable[tuple[int, Any]], record: type[Record], key: str, noun: str
+        self, place: Place, entries: Iterable[tuple[int, Any]], kind: Kind[Record]
     ) -> "Expanded[Record]":
-        """Return the records that the entries of a list amount to: none of one with which something is wrong.
-
-        `key` is the field that must differ between records, `noun` what one of them is called.
-        """
+        """Return the records that the entries of a list amount to: none of one with which something is wrong."""
         records: list[Record] = []
         counts: dict[int, int] = {}
         for index, entry in entries:
             before = len(records)
-            if REPEAT not in entry and "{n" not in entry[key] and self._made < MOST_RECORDS:
+            if REPEAT not in entry and "{n" not in str(entry.get(kind.key)) and self._made < MOST_RECORDS:
                 self._made += 1  # the short way, since there may be many
                 try:
-                    records.append(msgspec.convert(entry, record))
-                except msgspec.ValidationError as error:
-                    self.problems.append(refused(place.inside(index), error))
+                    records.append(kind.make(entry))
+                except (msgspec.ValidationError, FieldError) as error:
+                    self._refuse(place.inside(index), error, kind)
             else:
-                records += self._repeat(place.inside(index), entry, record, key, noun)
+                records += self._repeat(place.inside(index), entry, kind)
             counts[index] = len(records) - before
         return Expanded(place, records, counts)
 
-    def _repeat(
-        self, place: Place, entry: Mapping[str, Any], record: type[Record], key: str, noun: str
-    ) -> list[Record]:
-        found = list(self._wrong_placeholders(place, entry, key, noun))
+    def _refuse(self, place: Place, error: msgspec.ValidationError | FieldError, kind: Kind[Any]) -> None:
+        """Report all that is not as declared in an entry; what the record itself says if that is nothing."""
+        found = [finding.problem for finding in check(place, place.data, kind.declared)]
+        self.problems += found or [refused(place, error)]
+
+    def _repeat(self, place: Place, entry: Mapping[str, Any], kind: Kind[Record]) -> list[Record]:
+        found = list(self._wrong_placeholders(place, entry, kind))
         count = entry.get(REPEAT, 1)
         if not found and self._made + count > MOST_RECORDS:
             at = place.inside(REPEAT) if REPEAT in entry else place
@@ -208,24 +223,25 @@ class Entries:
         template = {name: value for name, value in entry.items() if name != REPEAT}
         fill = _filler(template) or (lambda _: template)
         try:
-            return [msgspec.convert(fill(number), record) for number in range(count)]
-        except msgspec.ValidationError as error:
-            self.problems.append(refused(place, error))
+            return [kind.make(fill(number)) for number in range(count)]
+        except (msgspec.ValidationError, FieldError) as error:
+            self._refuse(place, error, kind)
             return []
 
     @staticmethod
-    def _wrong_placeholders(place: Place, entry: Mapping[str, Any], key: str, noun: str) -> Iterator[Problem]:
+    def _wrong_placeholders(place: Place, entry: Mapping[str, Any], kind: Kind[Any]) -> Iterator[Problem]:
+        key = str(entry.get(kind.key, ""))
         if REPEAT not in entry:
-            if "{n" in entry[key]:
-                message = f"{entry[key]!r} has a placeholder but is not repeated"
-                yield place.inside(key).problem(f"{message}; add repeat: 10, or as many as you want")
+            if "{n" in key:
+                message = f"{key!r} has a placeholder but is not repeated"
+                yield place.inside(kind.key).problem(f"{message}; add repeat: 10, or as many as you want")
             return
         for keys, text in _texts_with_braces(entry, ()):
             if problem := _wrong_placeholder(text):
                 yield place.inside(*keys).problem(problem)
-        if "{n" not in entry[key].replace("{{", ""):
-            message = f"a repeated {noun} needs {{n}} in its {key}, or all would have the same"
-            yield place.inside(key).problem(message)
+        if "{n" not in key.replace("{{", "") and (key or kind.needs_key):
+            message = f"a repeated {kind.noun} needs {{n}} in its {kind.key}, or all would have the same"
+            yield place.inside(kind.key).problem(message)
 
 
 def _texts_with_braces(data: Any, keys: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:

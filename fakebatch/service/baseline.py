@@ -15,13 +15,17 @@ import msgspec
 
 from ..errors import FixtureError, Problem
 from ..fixture_files.problems import Finding, Place, all_problems, check, refused
-from ..fixture_files.reading import Entries, Expanded, Files
+from ..fixture_files.reading import Entries, Expanded, Files, Kind
 from ..fixture_files.yaml_text import Document
 from .accounts import Account
+from .described import located
 from .description import Baseline
 from .operation import Resource
+from .progress import Rule, RuleBuilder
+from .quotas import QUOTAS_SECTION
 from .registry import RESOURCES
-from .schema import FREE_PREFIX, ITEMS, SCHEMA_KEY, FixtureFile
+from .rules import BrokenRuleError
+from .schema import ENTRIES, FREE_PREFIX, ITEMS, SCHEMA_KEY, FixtureFile
 from .script import EFFECTS, EFFECTS_LISTED, Step, StepBuilder
 
 
@@ -55,6 +59,8 @@ class _Loading:
         self._made: dict[str, list[Expanded[Any]]] = {resource.name: [] for resource in RESOURCES}
         self._accounts: list[tuple[Place, Account]] = []
         self._script: list[Step] = []
+        self._progress: list[Rule] = []
+        self._quotas: dict[str, Any] = {}
         self._expect: Any = None
 
     def _begin(self, document: Document) -> tuple[_Sections, Iterable[tuple[int, str]]]:
@@ -89,11 +95,43 @@ class _Loading:
             self._accounts.append((Place(document, ("accounts", index)), account))
         for index, _ in sections.items["script"]:
             self._take_step(Place(document, ("script", index)), sections.data["script"][index])
+        for index, _ in sections.items["progress"]:
+            self._take_rule(Place(document, ("progress", index)), sections.data["progress"][index])
+        self._take_quotas(Place(document, ("quotas",)), sections.data.get("quotas"))
         if sections.expect is not None:
             self._expect = sections.expect
 
     def _expand(self, place: Place, entries: Iterable[tuple[int, Any]], resource: Resource[Any]) -> Expanded[Any]:
-        return self._entries.expand(place, entries, resource.record, resource.key, resource.noun)
+        kind = Kind(
+            resource.of, resource.key, resource.numbered is None, resource.noun, ENTRIES[resource.name]
+        )
+        return self._entries.expand(place, entries, kind)
+
+    def _take_rule(self, place: Place, written: Mapping[str, Any]) -> None:
+        fails = written.get("fail", [])
+        several = isinstance(fails, list)
+        try:
+            origin = str(place).rpartition(":")[0]
+            builder = RuleBuilder(**{key: value for key, value in written.items() if key != "fail"}, origin=origin)
+            for index, fail in enumerate(fails if several else [fails]):
+                inside = place.inside("fail", index) if several else place.inside("fail")
+                try:
+                    builder.fail(**fail)
+                except (TypeError, ValueError) as error:
+                    self.problems.append(inside.problem(str(error)))
+        except (TypeError, ValueError) as error:
+            self.problems.append(place.problem(str(error)))
+        else:
+            self._progress.append(builder.rule)
+
+    def _take_quotas(self, place: Place, written: Mapping[str, Any] | None) -> None:
+        try:
+            for name, field in QUOTAS_SECTION.items() if isinstance(written, dict) else ():
+                field.check(written.get(name), (name,))  # type: ignore[union-attr]  # it is a dict
+        except BrokenRuleError as error:
+            self.problems.append(refused(place, located(error)))
+        else:
+            self._quotas |= written or {}
 
     def _take_step(self, place: Place, written: Mapping[str, Any]) -> None:
         wrong: list[Problem] = []
@@ -130,10 +168,19 @@ class _Loading:
         if self.problems:
             raise FixtureError(self.problems)
         accounts = tuple(account for _, account in self._accounts)
-        return Baseline(records, accounts, tuple(self._script), self._expect, tuple(self.files.seen))
+        return Baseline(
+            records,
+            accounts,
+            tuple(self._progress),
+            tuple(self._script),
+            self._quotas,
+            self._expect,
+            tuple(self.files.seen),
+        )
 
     def _in_order(self, resource: Resource[Any]) -> tuple[msgspec.Struct, ...]:
         records = [record for made in self._made[resource.name] for record in made.records]
+        records = _with_keys(resource, records)
         keys = [resource.key_of(record) for record in records]
         if len(set(keys)) < len(keys):
             self._report_duplicates(resource)
@@ -147,7 +194,7 @@ class _Loading:
     def _report_duplicates(self, resource: Resource[Any]) -> None:
         first: dict[str, Place] = {}
         for place, records in self._entries_of(resource):
-            for key in map(resource.key_of, records):
+            for key in filter(None, map(resource.key_of, records)):
                 if first.setdefault(key, place) is not place:
                     self._report_duplicate(resource.key, key, place, first[key])
                     break  # once for an entry that is repeated
@@ -175,6 +222,19 @@ class _Loading:
                     f"no account has the default OwnerId {owner}, so nobody would see it; give it one of {allowed}"
                 )
                 self.problems.append(place.problem(message))
+
+
+def _with_keys(resource: Resource[Any], records: list[Any]) -> list[Any]:
+    """Return records with Ids for those that have none, in the order of the files."""
+    if resource.numbered is None:
+        return records
+    taken = set(map(resource.key_of, records))
+    number = 1
+    complete = []
+    for written in records:
+        record, number = resource.with_key(written, taken.__contains__, number)
+        complete.append(record)
+    return complete
 
 
 def _findings(document: Document, data: Any) -> Iterator[Finding]:

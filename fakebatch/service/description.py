@@ -12,6 +12,7 @@ import msgspec
 
 from ..state.collection import a
 from .accounts import Account
+from .progress import Rule
 from .records import check_record
 from .registry import RESOURCES, resource_of
 from .script import Step
@@ -24,7 +25,11 @@ class Baseline(NamedTuple):
     """The records of each resource, by its name, in ascending order of their keys, each key once."""
     accounts: Sequence[Account] = ()
     """Each access key Id once. With none, requests need no signature."""
+    progress: Sequence[Rule] = ()
+    """The first rule that matches counts."""
     script: Sequence[Step] = ()
+    quotas: Mapping[str, Any] = {}
+    """What the section says that differs from the service's own quotas."""
     expect: Any = None
     """Free data for the test."""
     files: tuple[Path, ...] = ()
@@ -80,7 +85,9 @@ def describe(
             resource.name: {resource.key_of(record): record for record in baseline.records.get(resource.name, ())}
             for resource in RESOURCES
         }
-        for resource, record in records:
+        for resource, written in records:
+            taken = merged[resource.name]
+            record, _ = resource.with_key(written, taken.__contains__)
             key = resource.key_of(record)
             if merged[resource.name].setdefault(key, record) is not record:
                 raise ValueError(f"there is {a(resource.noun)} {key!r} already; each Id must be unique")

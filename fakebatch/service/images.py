@@ -12,7 +12,7 @@ from msgspec import Meta
 from ..errors import ApiError, FieldError
 from .operation import TOKEN, Created, Page, Parameters, Resource, View, idempotent_token
 from .records import EXAMPLE_OWNER, LARGEST_OWNER, RecordType, normal_time
-from .rules import Text, check
+from .rules import Path, Text, check, invalid
 
 Platform = Literal["Linux", "Windows"]
 ImageType = Literal["System", "Self"]
@@ -117,6 +117,20 @@ _DESCRIPTION = {
     "Platform": Text(mandatory=True, only=get_args(Platform)),
 }
 """What CreateImage takes. [doc]"""
+
+
+_OFFICIAL = ("img-ubuntu-vpc", "img-centos-vpc", "img-windows-vpc")
+"""Images that can be used, and that no list shows. [doc]"""
+
+
+def check_image(view: View, image_id: object, path: Path) -> None:
+    """Raise ApiError for the Id of an image that the caller does not see; what is no `img-...` passes. [choice]"""
+    if not isinstance(image_id, str) or not image_id.startswith("img-") or image_id in _OFFICIAL:
+        return
+    try:
+        IMAGES.find(view, image_id)
+    except ApiError:
+        raise invalid(path, "There is no such image.") from None
 
 
 @IMAGES.operation("ListImages", "GET /images?Marker&MaxItemCount&Type", 200)

@@ -5,17 +5,19 @@ An operation is a function of a `View` and of `Parameters`. It returns what is a
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from ..errors import ApiError, document_parameter
-from ..state.collection import Collection
+from ..state.collection import Collection, page
 from .accounts import Account
+from .described import Described, python_name
+from .progress import Event, Present
 from .records import check_record
-from .rules import Rules
+from .rules import Rules, every_field
 
 Record = TypeVar("Record", bound=msgspec.Struct)
 Answer = TypeVar("Answer")
@@ -57,6 +59,13 @@ class Page(msgspec.Struct, rename="pascal"):
     items: list[Any]
 
 
+class Answered(NamedTuple):
+    """The result of an operation, with another status than its declaration has."""
+
+    status: int
+    result: object
+
+
 class Created(msgspec.Struct, rename="pascal"):
     """The result of a creation."""
 
@@ -76,6 +85,31 @@ class View(Protocol):
 
     def collection(self, resource: "Resource[Record]") -> Collection[Record]:
         """Return the records of a resource, those of all owners."""
+
+    def present(self, resource: "Resource[Record]") -> Present:
+        """Return the moment, and what has happened until then to the caller's records of a resource."""
+
+    def poll(self, resource: "Resource[Record]", record: Record) -> Record:
+        """Return what a record is when somebody asks how it is doing. Raises ApiError if it is gone by then."""
+
+    def poll_all(self, resource: "Resource[Any]") -> None:
+        """Let all of the caller's records of a resource be asked how they are doing."""
+
+    def note(self, text: str) -> None:
+        """Say in the record of the call what a person wants to know of the answer."""
+
+    def tell(self, event: Event) -> None:
+        """Keep a notification that the service would have sent."""
+
+    def quota(self, name: str) -> int | None:
+        """Return how many of something the caller may have; None if that is not limited."""
+
+    @property
+    def quotas(self) -> Mapping[str, Any]:
+        """What the world's fixtures say of quotas."""
+
+    def next_id(self, resource: "Resource[Any]") -> str:
+        """Return an Id that no record of the resource has, which comes after those that were made before."""
 
     def new_id(self, resource: "Resource[Any]", make: Callable[[Random], str]) -> str:
         """Return an Id, as `make` forms it, that no record of the resource has.
@@ -109,6 +143,8 @@ class Operation(NamedTuple):
     status: int
     """The HTTP status of its success."""
     function: Function
+    chosen_by: str = ""
+    """The parameter of the query by which it is chosen, among those with the same method and path."""
 
     @property
     def path_parameters(self) -> tuple[str, ...]:
@@ -121,13 +157,64 @@ class Operation(NamedTuple):
         return tuple(dict.fromkeys((*self.path_parameters, *self.query, *self.body)))
 
 
-class Resource(Generic[Record]):
+class Room:
+    """A part of the service: its name, and its operations."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.operations: list[Operation] = []
+
+    def operation(
+        self, name: str, request: str, status: int, body: Rules | None = None, *, chosen_by: str = ""
+    ) -> Callable[[FunctionT], FunctionT]:
+        """Declare a function as an operation.
+
+        `request` is the method and the path, with the names of the query's parameters after it:
+        `"GET /images?Marker&Type"`. `status` is that of its success. With `chosen_by`, a parameter of the query, it is
+        what such a request means that has the parameter, and does not say that it is false.
+        """
+        method, _, target = request.partition(" ")
+        path, _, query = target.partition("?")
+        for field, rule in every_field(body or {}):
+            document_parameter(field, mandatory=rule.mandatory)
+
+        def declare(function: FunctionT) -> FunctionT:
+            names = tuple(query.split("&")) if query else ()
+            self.operations.append(Operation(name, method, path, names, body or {}, status, function, chosen_by))
+            return function
+
+        return declare
+
+
+class Grown(Protocol[Record]):
+    """How the records of a resource go on by themselves. Pure functions."""
+
+    @property
+    def states(self) -> Sequence[str]:
+        """The states in which one can be put."""
+
+    def become(self, record: Record, present: Present, state: str) -> Record:
+        """Return a record that is in a state all at once."""
+
+    def begin(self, record: Record, present: Present) -> Record:
+        """Return a record as it comes into the world now."""
+
+    def follow(self, record: Record, present: Present, *, polled: bool = False) -> Record | None:
+        """Return what has become of a record, and count a poll of it; None if it is gone."""
+
+    def is_mortal(self, record: Record) -> bool:
+        """Tell whether a record may be gone by itself."""
+
+
+class Resource(Room, Generic[Record]):
     """A kind of thing that the service keeps.
 
     `name` is its section in fixture files and its attribute of `FakeBatch`, `noun` what one of them is called. `record`
     is the type of its records, `key` the field that identifies one, by its name on the wire. `owner_of` returns whose a
     record is; None for one that is everybody's to see. `catalogue` is what there is if nothing is said, in the order of
-    the keys.
+    the keys. `identity` returns the key of a record, where it is more than that field. `place` returns where the marker
+    of a page stands in its order; by default that of Unicode. `numbered` forms the n-th Id for records that come
+    without one. `grown` is how they go on by themselves, `collection` the type of what a test has of them.
     """
 
     def __init__(
@@ -138,51 +225,63 @@ class Resource(Generic[Record]):
         owner_of: Callable[[Record], int | None],
         key: str = "Id",
         catalogue: tuple[Record, ...] = (),
+        identity: Callable[[Record], str] | None = None,
+        place: Callable[[str], Any] | None = None,
+        numbered: Callable[[int], str] | None = None,
+        grown: Grown[Record] | None = None,
+        collection: type[Collection[Record]] = Collection,
     ) -> None:
-        self.name = name
+        super().__init__(name)
         self.noun = noun
         self.record = record
         self.owner_of = owner_of
         self.key = key
         self.catalogue = catalogue
-        self._key_field = record.__struct_fields__[record.__struct_encode_fields__.index(key)]
-        self.operations: list[Operation] = []
+        self.key_field = python_name(key)
+        self.key_of: Callable[[Record], str] = identity or self.marker_of
+        self.place = place
+        self.numbered = numbered
+        self.grown = grown
+        self.collection = collection
+        self.path_parameter = f"{record.__name__}{key}"
+        """By which name paths have its key."""
+        self.entry_rules: Rules | None = record.fields() if issubclass(record, Described) else None
+        """The fields that one may be written with in a fixture file; None if these are the fields of the record."""
 
-    def key_of(self, record: Record) -> str:
-        """Return what identifies a record."""
-        return str(getattr(record, self._key_field))
+    def marker_of(self, record: Record) -> str:
+        """Return the marker that begins with a record."""
+        return str(getattr(record, self.key_field))
 
     def check(self, record: object) -> None:
         """Raise TypeError for what is not a valid record of this resource."""
         check_record(record, self.record)
 
-    def operation(
-        self, name: str, request: str, status: int, body: Rules | None = None
-    ) -> Callable[[FunctionT], FunctionT]:
-        """Declare a function as an operation.
+    def of(self, written: Mapping[str, Any]) -> Record:
+        """Return the record that a fixture file writes so. Raises `msgspec.ValidationError` if it is none."""
+        if issubclass(self.record, Described):
+            return self.record.of(written)
+        return msgspec.convert(written, self.record)
 
-        `request` is the method and the path, with the names of the query's parameters after it:
-        `"GET /images?Marker&Type"`. `status` is that of its success.
-        """
-        method, _, target = request.partition(" ")
-        path, _, query = target.partition("?")
-        for field, rule in (body or {}).items():
-            document_parameter(field, mandatory=rule.mandatory)
+    def with_key(self, record: Record, taken: Callable[[str], bool], number: int = 1) -> tuple[Record, int]:
+        """Return a record with an Id that is not taken, and the next number to try; unchanged if it has one."""
+        if self.numbered is None or getattr(record, self.key_field):
+            return record, number
+        while taken(key := self.numbered(number)):
+            number += 1
+        return msgspec.structs.replace(record, **{self.key_field: key}), number + 1
 
-        def declare(function: FunctionT) -> FunctionT:
-            names = tuple(query.split("&")) if query else ()
-            self.operations.append(Operation(name, method, path, names, body or {}, status, function))
-            return function
+    def owned(self, view: View) -> list[Record]:
+        """Return all records of the caller, in their order."""
+        return view.collection(self).of(view.owner_id)
 
-        return declare
-
-    def page(self, view: View, parameters: Parameters, *, shared: bool = False) -> Page:
+    def page(self, view: View, parameters: Parameters, *, shared: bool = False, least: int = 0) -> Page:
         """Return the page that a request asks for: of the caller's records, or of those that everybody sees.
 
-        Raises ApiError for a `MaxItemCount` that is none.
+        Raises ApiError for a `MaxItemCount` that is none, or less than `least`.
         """
         partition = None if shared else view.owner_id
-        items, next_marker = view.collection(self).page(partition, parameters.get("Marker"), item_count(parameters))
+        count = item_count(parameters, least)
+        items, next_marker = view.collection(self).page(partition, parameters.query.get("Marker", ""), count)
         return Page(next_marker, items)
 
     def find(self, view: View, key: str) -> Record:
@@ -198,7 +297,16 @@ class Resource(Generic[Record]):
         raise ApiError("InvalidResource.NotFound")
 
 
-def item_count(parameters: Parameters) -> int:
+def nested_page(records: Sequence[Record], parameters: Parameters, key: Callable[[Record], Any], marker: Any) -> Page:
+    """Return the page that a request asks for of a list inside of a record, which ascends by `key`.
+
+    Raises ApiError for a `MaxItemCount` that is none.
+    """
+    items, next_marker = page(records, key, marker, item_count(parameters))
+    return Page(str(next_marker), items)
+
+
+def item_count(parameters: Parameters, least: int = 0) -> int:
     """Return how many items a request wants on its page. Raises ApiError if it is no number, or out of range."""
     if "MaxItemCount" not in parameters.query:
         return DEFAULT_ITEMS
@@ -206,8 +314,8 @@ def item_count(parameters: Parameters) -> int:
     if not _INTEGER.fullmatch(text):
         raise ApiError("InvalidMaxItemCount", Message="Its type must be integer.")
     # Digits that Python refuses to turn into a number, because there are thousands, are out of range as well.
-    if len(text.lstrip("-").lstrip("0")) > len(str(MOST_ITEMS)) or not 0 <= (count := int(text)) <= MOST_ITEMS:
-        raise ApiError("InvalidMaxItemCount", Message=f"It must be in [0, {MOST_ITEMS}].")
+    if len(text.lstrip("-").lstrip("0")) > len(str(MOST_ITEMS)) or not least <= (count := int(text)) <= MOST_ITEMS:
+        raise ApiError("InvalidMaxItemCount", Message=f"It must be in [{least}, {MOST_ITEMS}].")
     return count
 
 

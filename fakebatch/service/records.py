@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..errors import nearest
-from ..state.clock import in_utc
+from ..state.clock import in_utc, micros, moment_of
 from ..state.collection import a
 
 EXAMPLE_OWNER = 123456
@@ -62,6 +62,16 @@ def normal_time(text: str) -> str:
     except ValueError:
         raise ValueError(f"{text!r} is not a time; write it like 2016-10-31T06:55:33.921878Z") from None
     return text if _WIRE_TIME.fullmatch(text) else format_time(moment)
+
+
+def micros_of(text: str) -> int:
+    """Return a time that the service wrote in microseconds since 1970; 0 for the empty text."""
+    return micros(datetime.fromisoformat(text)) if text else 0
+
+
+def format_micros(moment: int) -> str:
+    """Return microseconds since 1970 as the service writes a time; the empty text for 0: not known yet. [doc]"""
+    return format_time(moment_of(moment)) if moment else ""
 
 
 def check_record(record: object, kind: type[msgspec.Struct]) -> None:

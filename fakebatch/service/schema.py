@@ -11,7 +11,10 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
 from .accounts import Account
+from .described import Described
 from .operation import Resource
+from .progress import PhaseLength
+from .quotas import QUOTAS_SECTION
 from .registry import ANY, OPERATIONS, RESOURCES
 from .script import LONGEST_DELAY
 
@@ -34,6 +37,8 @@ _Repeat = Annotated[
 
 def _entry(resource: Resource[Any]) -> type[msgspec.Struct]:
     """Return the type of a resource's entries: its record, with `repeat`."""
+    if issubclass(resource.record, Described):
+        return _described_entry(resource.record)
 
     class Entry(resource.record, frozen=True, kw_only=True, forbid_unknown_fields=True):  # type: ignore[misc, name-defined, call-arg]  # derived
         repeat: _Repeat | UnsetType = field(default=UNSET, name="repeat")
@@ -44,6 +49,20 @@ def _entry(resource: Resource[Any]) -> type[msgspec.Struct]:
     Entry.__name__ = f"{resource.record.__name__}Entry"
     Entry.__doc__ = f"An entry for one record of the type {resource.record.__name__}, or for many."
     return Entry
+
+
+def _described_entry(record: type[Described]) -> type[msgspec.Struct]:
+    """Return the type of the entries of such records: all fields that they can have, which they check themselves."""
+    fields: list[Any] = [
+        (name, Annotated[Any, Meta(extra_json_schema=rule.schema())] | UnsetType, field(default=UNSET))
+        for name, rule in record.fields().items()
+    ]
+    name = f"{record.__name__}Entry"
+    doc = f"An entry for one record of the type {record.__name__}, or for many."
+    repeat = ("repeat", _Repeat | UnsetType, field(default=UNSET))
+    return msgspec.defstruct(
+        name, [*fields, repeat], namespace={"__doc__": doc}, frozen=True, kw_only=True, forbid_unknown_fields=True
+    )
 
 
 ENTRIES = {resource.name: _entry(resource) for resource in RESOURCES}
@@ -117,6 +136,10 @@ class _StepEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ]
         | UnsetType
     ) = UNSET
+    becomes: (
+        Annotated[str, Meta(description="The state in which the job or the cluster that the request names is then.")]
+        | UnsetType
+    ) = UNSET
     reply: Annotated[ReplyEntry, Meta(description="A response in the place of the service's.")] | UnsetType = UNSET
     trickle: (
         Annotated[float, Meta(ge=0, le=LONGEST_DELAY, description="Spread the body over so many seconds.")] | UnsetType
@@ -137,12 +160,66 @@ class _StepEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ) = UNSET
 
 
-ITEMS: dict[str, Any] = {"include": _Text, **ENTRIES, "accounts": Account, "script": _StepEntry}
+_Length = Annotated[
+    PhaseLength,
+    Meta(
+        description="So many polls (2), so long by the fake's clock (30s, 2m, 1h), or forever.",
+        examples=[2, "30s", "forever"],
+    ),
+]
+
+
+class FailEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Instances that fail; without a task, the job itself does, out of Waiting."""
+
+    task: Annotated[_Text, Meta(description="The name of the task.")] | UnsetType = UNSET
+    instance: (
+        Annotated[int, Meta(ge=0, description="The number of the instance; all if it is left out.")] | UnsetType
+    ) = UNSET
+    attempts: (
+        Annotated[int, Meta(ge=1, description="How many of its attempts fail; all if it is left out.")] | UnsetType
+    ) = UNSET
+    exit_code: Annotated[int, Meta(description="The exit code; 1 if it is left out.")] | UnsetType = UNSET
+    message: Annotated[str, Meta(description="What the job and the instance say of it.")] | UnsetType = UNSET
+
+
+class _RuleEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How jobs or clusters go on by themselves: the first entry that matches counts."""
+
+    job: Annotated[_Text, Meta(description="The name of jobs, with * and ?.")] | UnsetType = UNSET
+    cluster: Annotated[_Text, Meta(description="The name of clusters, with * and ?.")] | UnsetType = UNSET
+    waiting: _Length | UnsetType = UNSET
+    running: _Length | UnsetType = UNSET
+    starting: _Length | UnsetType = UNSET
+    deleting: _Length | UnsetType = UNSET
+    end: Annotated[str, Meta(description="Finished, or Stopped: by somebody else.")] | UnsetType = UNSET
+    fail: FailEntry | list[FailEntry] | UnsetType = UNSET
+
+
+ITEMS: dict[str, Any] = {
+    "include": _Text,
+    **ENTRIES,
+    "accounts": Account,
+    "progress": _RuleEntry,
+    "script": _StepEntry,
+}
 """The types of the items of the sections that are lists."""
 _ABOUT = {
     "include": "Other fixture files, relative to this one.",
     "accounts": "With these, signatures are checked, and each caller sees its own records.",
+    "progress": "How jobs and clusters go on by themselves.",
 }
+
+QuotasEntry: Any = msgspec.defstruct(
+    "QuotasEntry",
+    [
+        (name, Annotated[Any, Meta(extra_json_schema=rule.schema())] | UnsetType, field(default=UNSET))
+        for name, rule in QUOTAS_SECTION.items()
+    ],
+    namespace={"__doc__": "What the service says of quotas, and how much of something there may be."},
+    frozen=True,
+    forbid_unknown_fields=True,
+)
 
 FixtureFile: Any = msgspec.defstruct(
     "FixtureFile",
@@ -151,6 +228,7 @@ FixtureFile: Any = msgspec.defstruct(
             (name, Annotated[list[item], Meta(description=_ABOUT[name])] if name in _ABOUT else list[item], [])  # type: ignore[valid-type]
             for name, item in ITEMS.items()
         ),
+        ("quotas", Annotated[QuotasEntry | None, Meta(description="What the service says of quotas.")], None),
         ("expect", Annotated[Any, Meta(description="Free data for the test.")], None),
     ],
     namespace={"__doc__": "A world for fakebatch: what there is, who asks, and a script of things that go wrong."},

@@ -15,7 +15,7 @@ import msgspec
 from ..errors import ApiError, nearest, unknown
 from ..state.calls import Call
 from .operation import Parameters
-from .registry import ANY, RESOURCES, check_operation, parameters_of, resource_of
+from .registry import ANY, RESOURCES, check_operation, parameters_of, resource_of, states_of
 
 CallNumbers = int | str | Sequence[int | str]
 """At which calls a step acts, counted from 1 over those that it matches: `2`, `"2-4"`, `"3-"`, or a list of these."""
@@ -28,7 +28,7 @@ Headers = Mapping[str, str | int | float] | Iterable[tuple[str, str | int | floa
 LONGEST_DELAY = 3600.0
 """In seconds: a longer delay is taken for a mistake in the unit. [choice]"""
 
-EFFECTS = ("fail", "reply", "drop", "delay", "trickle", "add", "remove")
+EFFECTS = ("fail", "reply", "drop", "delay", "trickle", "add", "remove", "becomes")
 """The names of a step's effects: keys in a fixture file, methods in Python."""
 EFFECTS_LISTED = f"{', '.join(EFFECTS[:-1])} or {EFFECTS[-1]}"
 """The same, as a person would list them."""
@@ -88,6 +88,8 @@ class Step(msgspec.Struct, frozen=True):
     """The names of resources, and records to add to them."""
     remove: tuple[tuple[str, str], ...] = ()
     """The names of resources, and keys of records to remove from them."""
+    becomes: str = ""
+    """The state in which what the request names is then; empty: that in which it is."""
 
     def matches(self, operation: str, parameters: Parameters, account: str, host: str) -> bool:
         """Tell whether a request is one that the step counts."""
@@ -112,7 +114,9 @@ class Step(msgspec.Struct, frozen=True):
         if self.remove:
             effects.append("remove " + ", ".join(key for _, key in self.remove))
         if self.add:
-            effects.append("add " + ", ".join(str(getattr(record, "id", record)) for _, record in self.add))
+            effects.append("add " + ", ".join(str(getattr(record, "id", "") or record) for _, record in self.add))
+        if self.becomes:
+            effects.append(f"becomes {self.becomes}")
         if self.delay:
             effects.append(f"delay {self.delay:g} s")
         if self.failure:
@@ -285,6 +289,19 @@ class StepBuilder:
             if not isinstance(key, str):
                 raise TypeError(f"an Id is a text, not {key!r}")
         return self._with(remove=(*self.step.remove, *((resource, key) for key in ids)))
+
+    def becomes(self, state: str) -> Self:
+        """Let the job, or the cluster, that the request names be in a state before the call is carried out.
+
+        Raises ValueError for a state that is none, and for an operation that names nothing that has states.
+        """
+        self.attempted = True
+        known = states_of(self.step.operation)
+        if not known:
+            raise ValueError(f"{self.step.operation} names nothing that could be in another state")
+        if state not in known:
+            raise ValueError(unknown(state, "a state", known))
+        return self._with(becomes=state)
 
     def _begin_outcome(self) -> None:
         self.attempted = True

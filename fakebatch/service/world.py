@@ -4,27 +4,46 @@ Knows nothing of HTTP or of files.
 """
 
 import threading
+from array import array
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
+
+import msgspec
 
 from ..errors import ApiError
 from ..forks import in_child
 from ..state.calls import Call, Calls
-from ..state.clock import Clock, in_utc, utc_now
+from ..state.clock import Clock, WorldClock, in_utc, utc_now
 from ..state.collection import Collection
 from ..state.nonces import Nonces
 from ..state.tokens import MismatchError, Tokens
 from .accounts import Account
 from .description import Baseline
-from .operation import Operation, Parameters, Record, Resource
-from .records import EXAMPLE_OWNER, format_time
-from .registry import RESOURCES, check_operation
+from .operation import Grown, Operation, Parameters, Record, Resource
+from .progress import (
+    Attempt,
+    End,
+    Event,
+    PendingError,
+    PhaseLength,
+    Present,
+    Result,
+    ResultKey,
+    Rule,
+    RuleBuilder,
+    choose,
+)
+from .records import EXAMPLE_OWNER, format_micros
+from .registry import RESOURCES, becoming, check_operation
 from .script import EFFECTS_LISTED, CallNumbers, Step, StepBuilder
 
 Answer = TypeVar("Answer")
+
+_NO_POLLS: "array[int]" = array("q")
 
 MOST_FAILURES = 100
 """How many failures are kept: one that comes with each request would eat memory."""
@@ -68,7 +87,7 @@ class ScriptedStep:
 
 
 class World:
-    """The records, accounts, script and calls of one fake.
+    """The records, accounts, script, rules of progress, calls and events of one fake.
 
     `lock` guards every change: whoever needs several to be one change holds it meanwhile.
     """
@@ -77,6 +96,7 @@ class World:
         self.lock: threading.RLock = threading.RLock()
         self._baseline = baseline
         self._clock = clock
+        self.clock: WorldClock = WorldClock(self.now, self.lock)
         in_child(self, World._renew_lock)
         self.accounts: dict[str, Account] = {account.access_key_id: account for account in baseline.accounts}
         self.collections: dict[str, Collection[Any]] = {
@@ -92,6 +112,17 @@ class World:
         self.epoch: int = 0
         """Counts the resets: what an earlier epoch began must leave no trace in a later one."""
         self._failures: list[BaseException] = []
+        self._rules: list[Rule] = []
+        """Those of Python, the newest first."""
+        self._began = 0
+        self._polls: dict[tuple[str, int | None], array[int]] = {}
+        """When all records of a resource and an owner were polled at once."""
+        self._results: dict[ResultKey, Result] = {}
+        self._numbers: dict[str, int] = {}
+        self._events: list[Event] = []
+        self._performing = False
+        self._running = threading.RLock()
+        """Held while functions of the user's run, so that each is called once."""
         self._expect: Any = None
         self._random: Random | None = None
         self.begin()
@@ -99,25 +130,29 @@ class World:
     def _renew_lock(self) -> None:
         """Take a lock of its own for a forked child: another thread may have held that of the parent."""
         self.lock = threading.RLock()
+        self._running = threading.RLock()
+        self.clock.lock = self.lock
         for collection in self.collections.values():
             collection.lock = self.lock
 
     def _collection(self, resource: Resource[Record]) -> Collection[Record]:
-        by_owner = bool(self.accounts)
-
-        def partition(record: Record) -> int | None:
-            """Return the owner of a record (None: everybody may see it). Without accounts, all have one owner."""
-            owner = resource.owner_of(record)
-            return owner if owner is None or by_owner else EXAMPLE_OWNER
-
-        return Collection(
+        partition = partial(self._partition_of, resource)
+        return resource.collection(
             cast("tuple[Record, ...]", self._baseline.records.get(resource.name, ())),
             noun=resource.noun,
             key=resource.key_of,
+            mark=resource.marker_of,
+            place=resource.place,
             partition=partition,
             check=resource.check,
             lock=self.lock,
+            life=_Life(self, resource, partition) if resource.grown or resource.numbered else None,
         )
+
+    def _partition_of(self, resource: Resource[Record], record: Record) -> int | None:
+        """Return the owner of a record (None: everybody may see it). Without accounts, all have one owner."""
+        owner = resource.owner_of(record)
+        return owner if owner is None or self.accounts else EXAMPLE_OWNER
 
     def begin(self) -> None:
         """Return to the baseline, and forget what came before: a new test begins."""
@@ -141,6 +176,13 @@ class World:
             self.tokens.clear()
             self.nonces.clear()
             self._expect = self._random = None
+            self._rules.clear()
+            self.clock.reset()
+            self._polls.clear()
+            self._results = {}  # who still fills the old ones fills nothing
+            self._numbers.clear()
+            self._events.clear()
+            self._began = self.clock.micros()
 
     def collection(self, resource: Resource[Record]) -> Collection[Record]:
         """Return the records of a resource."""
@@ -171,6 +213,148 @@ class World:
         except BaseException as error:  # it is the test's, pytest.fail included; the client is answered all the same
             self.tell(error)
             return utc_now()
+
+    def time(self) -> str:
+        """Return the time that new things get, as the service writes it."""
+        return format_micros(self.clock.micros())
+
+    def tell_event(self, event: Event) -> None:
+        """Keep a notification that the service would have sent."""
+        self._events.append(event)
+
+    @property
+    def quotas(self) -> Mapping[str, Any]:
+        """What the fixtures say of quotas."""
+        return self._baseline.quotas
+
+    def next_id(self, resource: Resource[Any]) -> str:
+        """Return an Id that no record of a resource has, after those that were made before. The lock is held."""
+        assert resource.numbered  # noqa: S101 - who asks for it has it
+        number = self._numbers.get(resource.name, len(self._baseline.records.get(resource.name, ()))) + 1
+        records = self.collections[resource.name]
+        while (key := resource.numbered(number)) in records:
+            number += 1
+        self._numbers[resource.name] = number
+        return key
+
+    def with_id(self, resource: Resource[Record], record: Record) -> Record:
+        """Return a record with an Id, if it has none. The lock is held."""
+        if resource.numbered is None or resource.marker_of(record):
+            return record
+        return msgspec.structs.replace(record, **{resource.key_field: self.next_id(resource)})
+
+    def take_back_poll(self, resource: Resource[Any], partition: int | None) -> None:
+        """Forget the last poll of all records of a partition. The lock is held."""
+        self._polls[resource.name, partition].pop()
+
+    def progress(
+        self,
+        *,
+        job: str | None,
+        cluster: str | None,
+        waiting: PhaseLength | None,
+        running: PhaseLength | None,
+        starting: PhaseLength | None,
+        deleting: PhaseLength | None,
+        end: End,
+    ) -> RuleBuilder:
+        """Return a rule of progress in the making, that holds from now on."""
+        rules: list[Rule] = []
+
+        def changed(rule: Rule) -> None:
+            with self.lock:
+                place = next((index for index, known in enumerate(self._rules) if rules and known is rules[-1]), None)
+                if place is not None:
+                    self._rules[place] = rule
+                elif not rules:
+                    self._rules.insert(0, rule)
+                rules.append(rule)
+
+        return RuleBuilder(
+            job=job,
+            cluster=cluster,
+            waiting=waiting,
+            running=running,
+            starting=starting,
+            deleting=deleting,
+            end=end,
+            changed=changed,
+        )
+
+    @property
+    def rules(self) -> list[Rule]:
+        """The rules of progress, in the order in which they are tried."""
+        with self.lock:
+            return [*self._rules, *self._baseline.progress]
+
+    def present(self, resource: Resource[Any], partition: int | None) -> Present:
+        """Return the moment, for records of a resource and of a partition. The lock is held."""
+        return Present(
+            now=self.clock.micros(),
+            began=self._began,
+            polls=self._polls.get((resource.name, partition), _NO_POLLS),
+            choose=self._choose,
+            results=self._results,
+            tell=self._events.append,
+        )
+
+    def _choose(self, kind: str, name: str) -> Rule:
+        return choose([*self._rules, *self._baseline.progress], kind, name)
+
+    def poll_all(self, resource: Resource[Any], partition: int | None) -> None:
+        """Count a poll of all records of a partition. The lock is held."""
+        self._polls.setdefault((resource.name, partition), array("q")).append(self.clock.micros())
+
+    def settle(self, read: Callable[[], Answer]) -> Answer:
+        """Return what `read` returns under the lock, after calling the functions on which it depends.
+
+        Inside of an operation these are not called, for it holds the lock: `PendingError` is raised.
+        """
+        while True:
+            with self.lock:
+                if self._performing:
+                    return read()
+                try:
+                    return read()
+                except PendingError as error:
+                    pending = error
+                epoch = self.epoch
+            self.work(pending, epoch)
+
+    def work(self, pending: PendingError, epoch: int) -> None:
+        """Call the functions on which something depends that somebody looks at, and keep what they return."""
+        with self._running:
+            with self.lock:
+                results = self._results
+                if self.epoch != epoch:
+                    return
+            for key, attempt in pending.attempts.items():
+                if key not in results:
+                    results[key] = self._result(pending.function, attempt)
+
+    def _result(self, function: Callable[[Attempt], Any], attempt: Attempt) -> Result:
+        try:
+            result = function(attempt)
+        except BaseException as error:
+            if isinstance(error, AssertionError) or not isinstance(error, Exception):
+                self.tell(error)  # the test's own failure, which it is told of: also what pytest.fail raises
+            return Result(1, type(error).__name__, str(error), str(error) or type(error).__name__)
+        if isinstance(result, Result):
+            return result
+        if result is None or (isinstance(result, int) and not isinstance(result, bool)):
+            code = result or 0
+            return Result(code, "ProgramExitNonZero", f"exit code {code}", f"exit code {code}") if code else Result()
+        self.tell(TypeError(f"the function of an instance returns an exit code, a Result or None, not {result!r}"))
+        return Result(1, "TypeError", "the function returned no result", "the function returned no result")
+
+    @property
+    def events(self) -> list[Event]:
+        """The notifications that the service would have sent since the last reset, in the order of their times."""
+        for collection in self.collections.values():
+            for _ in collection:  # what nobody has looked at goes on to now
+                pass
+        with self.lock:
+            return deepcopy(sorted(self._events, key=lambda event: str(event["Time"])))
 
     def on(
         self,
@@ -203,7 +387,7 @@ class World:
         with self.lock:
             return [step.step for step in self.script if step.acts_on(operation, parameters, account, host)]
 
-    def change(self, steps: list[Step], epoch: int) -> None:
+    def change(self, steps: list[Step], operation: Operation, parameters: Parameters, epoch: int) -> None:
         """Make the changes to the records that steps have for a call. Raises StaleError after a reset."""
         with self.lock:
             self._check_epoch(epoch)
@@ -212,15 +396,38 @@ class World:
                     self.collections[name].discard(key)
                 for name, record in step.add:
                     self.collections[name].put(record)
+                if step.becomes:
+                    self._become(operation, parameters, step.becomes)
 
-    def perform(self, operation: Operation, caller: Account | None, parameters: Parameters, epoch: int) -> object:
-        """Carry out an operation, as one change, and return its result.
+    def _become(self, operation: Operation, parameters: Parameters, state: str) -> None:
+        """Let what a request names be in a state. What is not there stays so."""
+        for resource, name in becoming(operation):
+            records = self.collection(resource)
+            if parameters.path[name] in records:
+                become = _grown(resource).become
+                records.change(parameters.path[name], lambda record, now, become=become: become(record, now, state))
 
-        Raises ApiError where it refuses, and StaleError after a reset.
+    def perform(
+        self, operation: Operation, caller: Account | None, parameters: Parameters, epoch: int
+    ) -> tuple[object, str]:
+        """Carry out an operation, as one change, and return its result, and what is to be noted of it.
+
+        Raises ApiError where it refuses, StaleError after a reset, and PendingError, without having changed anything,
+        if functions are to be called first.
         """
         with self.lock:
             self._check_epoch(epoch)
-            return operation.function(_View(self, operation, caller), parameters)
+            view = _View(self, operation, caller)
+            numbers = self._numbers.copy()
+            self._performing = True
+            try:
+                return operation.function(view, parameters), view.noted
+            except PendingError:
+                self._numbers = numbers
+                view.take_back()
+                raise
+            finally:
+                self._performing = False
 
     def use_nonce(self, nonce: tuple[str, str], now: datetime, window: timedelta, epoch: int) -> None:
         """Use up a nonce of an access key, for so long.
@@ -271,6 +478,49 @@ def _without_effect(trigger: str) -> Exception:
     return ValueError(f"{trigger}: this step never got an effect; give it {EFFECTS_LISTED}")
 
 
+def _grown(resource: Resource[Record]) -> Grown[Record]:
+    assert resource.grown  # noqa: S101 - who moves a record has seen that it can
+    return resource.grown
+
+
+class _Life(Generic[Record]):
+    """How the records of a resource go on in a world."""
+
+    def __init__(
+        self, world: World, resource: Resource[Record], partition: Callable[[Record], int | None]
+    ) -> None:
+        self._world = world
+        self._resource = resource
+        self._partition = partition
+
+    def _present(self, record: Record) -> Present:
+        return self._world.present(self._resource, self._partition(record))
+
+    def begin(self, record: Record) -> Record:
+        """Return a record as it comes into the world now."""
+        record = self._world.with_id(self._resource, record)
+        grown = self._resource.grown
+        return grown.begin(record, self._present(record)) if grown else record
+
+    def follow(self, record: Record, *, polled: bool = False) -> Record | None:
+        """Return what has become of a record."""
+        grown = self._resource.grown
+        return grown.follow(record, self._present(record), polled=polled) if grown else record
+
+    def change(self, record: Record, do: Callable[[Record, Present], Record]) -> Record:
+        """Return what something makes of a record at this moment."""
+        return do(record, self._present(record))
+
+    def is_mortal(self, record: Record) -> bool:
+        """Tell whether a record may be gone by itself."""
+        grown = self._resource.grown
+        return bool(grown and grown.is_mortal(record))
+
+    def settle(self, read: Callable[[], Answer]) -> Answer:
+        """Return what `read` returns, which calls `follow`."""
+        return self._world.settle(read)
+
+
 class _View:
     """The `View` of an operation."""
 
@@ -278,6 +528,8 @@ class _View:
         self._world = world
         self._operation = operation
         self.caller = caller
+        self.noted = ""
+        self._polled: list[Resource[Any]] = []
 
     @property
     def owner_id(self) -> int:
@@ -286,6 +538,40 @@ class _View:
     def collection(self, resource: Resource[Record]) -> Collection[Record]:
         return self._world.collection(resource)
 
+    def present(self, resource: Resource[Any]) -> Present:
+        return self._world.present(resource, self.owner_id)
+
+    def poll(self, resource: Resource[Record], record: Record) -> Record:
+        try:
+            return self.collection(resource).poll(resource.key_of(record))
+        except KeyError:
+            raise ApiError("InvalidResource.NotFound") from None
+
+    def poll_all(self, resource: Resource[Any]) -> None:
+        self._world.poll_all(resource, self.owner_id)
+        self._polled.append(resource)
+
+    def take_back(self) -> None:
+        """Take back the polls: the operation begins anew."""
+        for resource in self._polled:
+            self._world.take_back_poll(resource, self.owner_id)
+
+    def note(self, text: str) -> None:
+        self.noted = text
+
+    def tell(self, event: Event) -> None:
+        self._world.tell_event(event)
+
+    @property
+    def quotas(self) -> Mapping[str, Any]:
+        return self._world.quotas
+
+    def quota(self, name: str) -> int | None:
+        return cast("int | None", self.quotas.get(name))
+
+    def next_id(self, resource: Resource[Any]) -> str:
+        return self._world.next_id(resource)
+
     def new_id(self, resource: Resource[Any], make: Callable[[Random], str]) -> str:
         records = self.collection(resource)
         while (key := make(self._world.random)) in records:
@@ -293,7 +579,7 @@ class _View:
         return key
 
     def now(self) -> str:
-        return format_time(self._world.now())
+        return self._world.time()
 
     def once(self, token: str, asked: object, answer: Callable[[], Answer]) -> Answer:
         try:

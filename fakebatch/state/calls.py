@@ -52,6 +52,8 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     """The error code; empty if there was none."""
     items: int | None
     """How many items were listed, if any were to be."""
+    note: str
+    """What a person wants to know of the answer, such as the state that it shows; empty if there is nothing."""
     request_id: str
     access_key_id: str
     """Who signed, or claimed to; empty if nobody did."""
@@ -72,7 +74,10 @@ class Call(msgspec.Struct, frozen=True, gc=False):
         if self.body and self.method in METHODS_WITH_A_BODY:
             with suppress(ApiError):  # it was refused; there are no parameters in it
                 body = parse_body(self.body, self.environ.get("HTTP_X_ACS_COMPRESS_TYPE", ""))
-        return MappingProxyType({**body, **parse_query(self.query), **dict(self.path_parameters)})
+        query: Mapping[str, Any] = {}
+        with suppress(ApiError):
+            query = parse_query(self.query)
+        return MappingProxyType({**body, **query, **dict(self.path_parameters)})
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -103,7 +108,8 @@ class Call(msgspec.Struct, frozen=True, gc=False):
         elif self.code:
             outcome = f"{self.status} {self.code}"
         else:
-            outcome = f"{self.status}" if self.items is None else f"{self.status} {counted(self.items, 'item')}"
+            told = self.note if self.items is None else counted(self.items, "item")
+            outcome = f"{self.status} {told}".rstrip()
         text = f"{self.start:%H:%M:%S} {self.method} {self.target} -> {outcome} ({self.duration * 1000:.1f} ms)"
         text += f"  [{self.step}]" if self.step else ""
         return printable(text)  # what a client sent may hold anything

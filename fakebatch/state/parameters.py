@@ -1,5 +1,6 @@
 """From the query and the body of a request to its parameters. Knows nothing of operations."""
 
+import re
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -12,12 +13,19 @@ from ..errors import ApiError
 MOST_BODY_BYTES = 256 * 1024
 """The largest request body, also after inflating. [doc]"""
 
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
 METHODS_WITH_A_BODY = ("POST", "PUT")
 """Whatever a client sends with another method is ignored. [choice]"""
 
 
 def parse_query(query: str) -> dict[str, str]:
-    """Return the parameters of a query. A bare key is an empty value [sdk]; of two the first counts [choice]."""
+    """Return the parameters of a query. A bare key is an empty value [sdk]; of two the first counts [choice].
+
+    Raises ApiError for a percent sign that is not followed by two hexadecimal digits. [choice]
+    """
+    if "%" in query and _BROKEN_ESCAPE.search(query):
+        raise ApiError("InvalidQueryString", Message="It must be percent-encoded.")
     parameters: dict[str, str] = {}
     for pair in query.encode("latin-1").decode(errors="replace").split("&") if query else ():
         name, _, value = pair.partition("=")

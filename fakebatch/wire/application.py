@@ -9,13 +9,15 @@ the thread of the request waits, or does the work.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..errors import ApiError
 from ..service.accounts import Account
-from ..service.operation import Operation, Page, Parameters
+from ..service.operation import Answered, Operation, Page, Parameters
+from ..service.progress import PendingError
 from ..service.registry import match
 from ..service.script import NO_BODY, Failure, Step, encode_body
 from ..service.world import StaleError, World
@@ -88,6 +90,8 @@ class _Exchange:
         self.reply_headers: list[tuple[str, str]] | None = None
         self.code = ""
         self.items: int | None = None
+        self.note = ""
+        self.caller: Account | None = None
 
     def begin(self) -> Body:
         """Read the request."""
@@ -98,7 +102,7 @@ class _Exchange:
             if self.method == "OPTIONS":
                 self.status, self.body = 200, b""
                 return self.conclude()
-            self.operation, path = match(self.method, self.path)
+            self.operation, path = match(self.method, self.path, query)
             self.parameters = Parameters(path, query, body)
         except ApiError as error:
             self._refuse(error)
@@ -121,39 +125,61 @@ class _Exchange:
 
     def carry_out(self) -> Body:
         """Do what the script wants to happen, and the operation if it is to be carried out."""
-        step = self.outcome
+        return self._do(self._carry_out)
+
+    def _do(self, do: Callable[[], Callable[[], Body]]) -> Body:
+        """Do a part of the work, and go on with what it returns."""
         try:
-            if self.steps:
-                self.world.change(self.steps, self.epoch)
-            if step is None or step.drop == "during":
-                self._perform()
-            elif step.failure:
-                self._refuse(ApiError.undocumented(*step.failure))
-            elif step.reply:
-                return self._reply(step)
+            go_on = do()
         except StaleError:
             # What began a moment before the reset, and did not wait, may as well have begun after it.
             return self._leave() if self.was_put_off else self.consult_script()
         except ApiError as error:
             self._refuse(error)
+            return self.conclude()
         except Exception as error:  # whatever our own mistake was, the client gets an answer
             self.world.tell(error)
             self._refuse(ApiError("InternalError"))
-        return self.conclude()
+            return self.conclude()
+        return go_on()
 
-    def _perform(self) -> None:
+    def _carry_out(self) -> Callable[[], Body]:
+        step = self.outcome
+        if self.steps:
+            assert self.operation  # noqa: S101 - begin() found it
+            self.world.change(self.steps, self.operation, self.parameters, self.epoch)
+        if step is None or step.drop == "during":
+            self._admit()
+            return self._perform()
+        if step.reply:
+            return lambda: self._reply(step)
+        if step.failure:
+            self._refuse(ApiError.undocumented(*step.failure))
+        return self.conclude
+
+    def _admit(self) -> None:
+        """Raise ApiError for a request that is not to be carried out."""
         if self.environ.get("HTTP_X_ACS_VERSION", API_VERSION).strip() != API_VERSION:
             raise ApiError("InvalidVersion.NotFound")
-        world = self.world
-        caller = self._caller() if world.accounts else None
-        if self.body_problem:
+        self.caller = self._caller() if self.world.accounts else None
+        if self.body_problem and self.operation and self.operation.body:  # another one takes none, and looks at none
             raise ApiError.undocumented(*self.body_problem)
+
+    def _perform(self) -> Callable[[], Body]:
+        """Carry out the operation: again, after functions were called on which its result depends."""
         assert self.operation  # noqa: S101 - begin() found it
-        result = world.perform(self.operation, caller, self.parameters, self.epoch)
+        try:
+            result, self.note = self.world.perform(self.operation, self.caller, self.parameters, self.epoch)
+        except PendingError as error:
+            work = partial(self.world.work, error, self.epoch)
+            return lambda: self._aside(work, lambda: self._do(self._perform))
         self.status = self.operation.status
+        if isinstance(result, Answered):
+            self.status, result = result
         self.body = None if result is None else encode(result)
         if isinstance(result, Page):
             self.items = len(result.items)
+        return self.conclude
 
     def _refuse(self, error: ApiError) -> None:
         self.status, self.code = error.status, error.code
@@ -322,6 +348,7 @@ class _Exchange:
             status=0 if self.outcome and self.outcome.drop in ("before", "silently") else self.status,
             code=self.code,
             items=self.items,
+            note=self.note,
             request_id=self.request_id,
             access_key_id=signatures.access_key_id(self.environ.get("HTTP_AUTHORIZATION", "")),
             step=" | ".join(map(str, self.steps)) if self.steps else "",

@@ -1,0 +1,1 @@
+"""The resource jobs, with their tasks and instances."""
