@@ -19,7 +19,7 @@ Client = Any
 
 @pytest.fixture
 def fake() -> Iterator[FakeBatch]:
-    with FakeBatch(Image(id="img-only"), accounts=[Account("key", "secret")]) as started:
+    with FakeBatch(Image(id="img-ubuntu", type="System"), accounts=[Account("key", "secret")]) as started:
         yield started
 
 
@@ -594,10 +594,11 @@ def test_a_failed_instance_is_retried_in_its_place(fake: FakeBatch, client: Clie
 
 
 def test_instances_that_finished_do_not_run_again(fake: FakeBatch, client: Client) -> None:
-    fake.progress(job="my-*").fail(task="count", instance=1, attempts=1)
+    fake.progress(job="my-*").fail(task="count", instance=1)
     job_id = create_job(client, tasks={"count": descriptions.task(InstanceCount=2)})
     assert client.poll(job_id, interval=0) == [f"Job {job_id} failed."]
     ended = client.get_instance(job_id, "count", 0).EndTime
+    fake.progress(job="my-*")
     client.start_job(job_id)
     assert client.poll(job_id, interval=0) == []
     assert client.get_instance(job_id, "count", 0).EndTime == ended
