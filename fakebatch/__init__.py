@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .errors import ApiError, FixtureError, Problem, ServerError
     from .fake import FakeBatch
+    from .child_command import local_command
     from .service.accounts import Account
     from .service.images import Image
     from .service.jobs.records import Job
@@ -29,6 +30,7 @@ __all__ = [
     "Problem",
     "Result",
     "ServerError",
+    "local_command",
 ]
 
 _HOMES = {
@@ -44,6 +46,7 @@ _HOMES = {
     "Problem": "errors",
     "Result": "service.progress",
     "ServerError": "errors",
+    "local_command": "child_command",
 }
 
 if not TYPE_CHECKING:  # a type checker that saw it would accept any name

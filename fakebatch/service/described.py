@@ -27,7 +27,11 @@ def plain(description: object) -> dict[str, Any]:
     Raises TypeError for anything else.
     """
     if isinstance(description, Mapping):
-        return msgspec.json.decode(msgspec.json.encode(dict(description)))  # type: ignore[no-any-return]  # a copy
+        try:
+            copy: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(dict(description)))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise TypeError(f"a description holds what JSON can express: {error}") from None
+        return copy
     dump = getattr(description, "dump", None)
     if callable(dump):
         data = msgspec.json.decode(dump())
@@ -52,7 +56,11 @@ class DescribedType(RecordType):
                     raise TypeError(f"{cls.__name__} has no field {field!r}{hint}")
                 if value is not None:
                     written[names[field]] = value
-            return cls.of(written)
+            try:
+                return cls.of(plain(written))
+            except FieldError as error:
+                where = ".".join(error.path)
+                raise FieldError(where, f"{where}: {error}", error.path) from None
 
 
 class Described(msgspec.Struct, metaclass=DescribedType, frozen=True, kw_only=True):
@@ -108,6 +116,9 @@ class Described(msgspec.Struct, metaclass=DescribedType, frozen=True, kw_only=Tr
         """Return a record with these fields of its own, as they are kept."""
         record: Self = RecordType.__call__(cls, **fields)
         return record
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(id={self.id!r}, name={self.name!r}, state={self.state!r})"
 
     def description_data(self) -> dict[str, Any]:
         """Return the whole description, with the service's names and with defaults filled in: a copy."""

@@ -96,6 +96,8 @@ class Attempt(msgspec.Struct, frozen=True):
     stdout_path: str
     """Where the service would put what it wrote, as the instance's `StdoutRedirectPath` tells."""
     stderr_path: str
+    cluster_id: str = ""
+    """The cluster on which it runs, as the service names one that it makes for a task: `{JobId}_{TaskName}_0`."""
 
 
 RunFunction = Callable[[Attempt], "int | Result | None"]

@@ -93,4 +93,5 @@ def resource_of(record: object) -> Resource[Any] | None:
 
 def summary(records: Mapping[str, Sized]) -> str:
     """Return how many records there are of each resource, as a person would write it: `4 images, 1 job`."""
-    return ", ".join(counted(len(records[resource.name]), resource.noun) for resource in RESOURCES)
+    counts = [(len(records.get(resource.name, ())), resource.noun) for resource in RESOURCES]
+    return ", ".join(counted(count, noun) for count, noun in counts if count) or counted(*counts[0])

@@ -70,7 +70,7 @@ class Collection(Generic[Record]):
         self._noun = noun
         self._key = key
         self._mark = mark or key
-        self._place = place
+        self._place = place or str
         self._order: Callable[[Record], Any] = (lambda record: place(self._mark(record))) if place else self._mark
         self._partition = partition
         self._check = check
@@ -93,18 +93,15 @@ class Collection(Generic[Record]):
 
     def page(self, partition: Hashable, marker: str, count: int) -> tuple[list[Record], str]:
         """Return a page of a partition, as `page` does."""
-        place = self._place(marker) if self._place and marker else marker
 
         def read() -> tuple[list[Record], str]:
             records = self._partitions.get(partition, [])
-            found, following = page(records, self._order, place, count)
-            if self._life:
-                # With the first of the next page: it is what the marker names, and may be gone.
-                start = bisect_left(records, place, key=self._order) if marker else 0
-                while None in (window := [self._current(record) for record in records[start : start + count + 1]]):
-                    pass
-                found, following = [record for record in window if record][:count], (window[count:] or [""])[0]
-            return found, self._mark(following) if following else ""
+            start = bisect_left(records, self._place(marker), key=self._order) if marker else 0
+            while True:
+                # With the first of the next page, which the marker names: of what goes on by itself it may be gone.
+                window = records[start : start + count + 1]
+                if self._life is None or None not in (window := [self._current(record) for record in window]):
+                    return window[:count], self._mark(window[count]) if count < len(window) else ""
 
         return self._settled(read)
 

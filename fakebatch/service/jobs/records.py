@@ -411,6 +411,7 @@ class Job(Described, frozen=True, kw_only=True):
             timeout=described.get("Timeout") or DEFAULT_TIMEOUT,
             stdout_path=self.log_path(task, number, "stdout"),
             stderr_path=self.log_path(task, number, "stderr"),
+            cluster_id=described.get("ClusterId") or f"{self.id}_{task}_0",
         )
 
     def event(self, event: str, moment: int, task: str = "", number: int | None = None) -> Event:
