@@ -7,9 +7,9 @@ who has it installed.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .child_command import local_command
     from .errors import ApiError, FixtureError, Problem, ServerError
     from .fake import FakeBatch
-    from .child_command import local_command
     from .service.accounts import Account
     from .service.images import Image
     from .service.jobs.records import Job

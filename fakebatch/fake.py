@@ -16,8 +16,8 @@ from .forks import in_child
 from .service.accounts import Account
 from .service.description import describe
 from .service.images import IMAGES, Image
-from .service.jobs.operations import JOBS
 from .service.jobs.live import Jobs
+from .service.jobs.operations import JOBS
 from .service.jobs.records import Job
 from .service.progress import End, Event, PhaseLength, RuleBuilder
 from .service.registry import ANY, summary

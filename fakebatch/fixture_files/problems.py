@@ -202,10 +202,11 @@ class _Explaining:
             return f"{quoted(value)} is not one of {_listed(schema)}{nearest(value, map(str, schema['enum']))}"
         if error.validator == "minLength" and not value:
             return "must not be empty"
-        if error.validator in ("minimum", "maximum") and "minimum" in schema and "maximum" in schema:
-            low, high = (f"{b:g}" if isinstance(b, float) else str(b) for b in (schema["minimum"], schema["maximum"]))
+        if error.validator in ("minimum", "maximum"):
+            low, high = (f"{b:g}" if isinstance(b, float) else b for b in map(schema.get, ("minimum", "maximum")))
             written = shortened(place.document.written(place.keys))
-            return f"{written} is out of range; it must be from {low} to {high}"
+            allowed = f"at least {low}" if high is None else f"from {low} to {high}"
+            return f"{written} is out of range; it must be {allowed}"
         counted = error.validator in ("minItems", "maxItems")
         shown = "this can't stand here" if schema.get("writeOnly") else shortened(error.message)
         return f"expected {error.validator_value} items, got {len(value)}{_like(schema)}" if counted else shown

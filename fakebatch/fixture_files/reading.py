@@ -186,9 +186,7 @@ class Entries:
         self.problems: list[Problem] = problems
         self._made = 0
 
-    def expand(
-        self, place: Place, entries: Iterable[tuple[int, Any]], kind: Kind[Record]
-    ) -> "Expanded[Record]":
+    def expand(self, place: Place, entries: Iterable[tuple[int, Any]], kind: Kind[Record]) -> "Expanded[Record]":
         """Return the records that the entries of a list amount to: none of one with which something is wrong."""
         records: list[Record] = []
         counts: dict[int, int] = {}
@@ -208,7 +206,7 @@ class Entries:
     def _refuse(self, place: Place, error: msgspec.ValidationError | FieldError, kind: Kind[Any]) -> None:
         """Report all that is not as declared in an entry; what the record itself says if that is nothing."""
         found = [finding.problem for finding in check(place, place.data, kind.declared)]
-        self.problems += found or [refused(place, error)]
+        self.problems += dict.fromkeys(found) or [refused(place, error)]
 
     def _repeat(self, place: Place, entry: Mapping[str, Any], kind: Kind[Record]) -> list[Record]:
         found = list(self._wrong_placeholders(place, entry, kind))

@@ -21,7 +21,7 @@ from .accounts import Account
 from .described import located
 from .description import Baseline
 from .operation import Resource
-from .progress import Rule, RuleBuilder
+from .progress import LENGTHS, Rule, RuleBuilder, parse_duration
 from .quotas import QUOTAS_SECTION
 from .registry import RESOURCES
 from .rules import BrokenRuleError
@@ -102,36 +102,43 @@ class _Loading:
             self._expect = sections.expect
 
     def _expand(self, place: Place, entries: Iterable[tuple[int, Any]], resource: Resource[Any]) -> Expanded[Any]:
-        kind = Kind(
-            resource.of, resource.key, resource.numbered is None, resource.noun, ENTRIES[resource.name]
-        )
+        kind = Kind(resource.of, resource.key, resource.numbered is None, resource.noun, ENTRIES[resource.name])
         return self._entries.expand(place, entries, kind)
 
     def _take_rule(self, place: Place, written: Mapping[str, Any]) -> None:
+        wrong: list[Problem] = []
+        rule = {key: value for key, value in written.items() if key != "fail"}
+        for key in LENGTHS:
+            try:
+                parse_duration(rule.get(key, 0))
+            except ValueError as error:
+                wrong.append(place.inside(key).problem(str(error)))
+                del rule[key]
+        try:
+            builder = RuleBuilder(**rule, origin=str(place).rpartition(":")[0])
+        except (TypeError, ValueError) as error:
+            self.problems += [*wrong, place.problem(str(error))]
+            return
         fails = written.get("fail", [])
         several = isinstance(fails, list)
-        try:
-            origin = str(place).rpartition(":")[0]
-            builder = RuleBuilder(**{key: value for key, value in written.items() if key != "fail"}, origin=origin)
-            for index, fail in enumerate(fails if several else [fails]):
+        for index, fail in enumerate(fails if several else [fails]):
+            try:
+                builder.fail(**fail)
+            except (TypeError, ValueError) as error:
                 inside = place.inside("fail", index) if several else place.inside("fail")
-                try:
-                    builder.fail(**fail)
-                except (TypeError, ValueError) as error:
-                    self.problems.append(inside.problem(str(error)))
-        except (TypeError, ValueError) as error:
-            self.problems.append(place.problem(str(error)))
-        else:
-            self._progress.append(builder.rule)
+                wrong.append(inside.problem(str(error)))
+        self.problems += wrong
+        self._progress.append(builder.rule)
 
     def _take_quotas(self, place: Place, written: Mapping[str, Any] | None) -> None:
+        if not isinstance(written, dict) or any(problem.where.startswith("quotas") for problem in self.problems):
+            return  # it was not given, or is told of already
         try:
-            for name, field in QUOTAS_SECTION.items() if isinstance(written, dict) else ():
-                field.check(written.get(name), (name,))  # type: ignore[union-attr]  # it is a dict
+            for name, field in QUOTAS_SECTION.items():
+                field.check(written.get(name), (name,))
         except BrokenRuleError as error:
             self.problems.append(refused(place, located(error)))
-        else:
-            self._quotas |= written or {}
+        self._quotas |= written
 
     def _take_step(self, place: Place, written: Mapping[str, Any]) -> None:
         wrong: list[Problem] = []

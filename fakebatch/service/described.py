@@ -45,19 +45,21 @@ class DescribedType(RecordType):
 
     if not TYPE_CHECKING:
 
-        def __call__(cls, description: object = None, /, **fields: object) -> Any:
+        def __call__(self, description: object = None, /, **fields: object) -> Any:
             """Make a record. Raises TypeError for a field that it does not have, ValueError for a wrong value."""
+            if "described" in fields:  # a copy of one, made of what one is kept as
+                return super().__call__(**fields)
             written = {} if description is None else plain(description)
-            names = {python_name(name): name for name in cls.fields()}
+            names = {python_name(name): name for name in self.fields()}
             for field, value in fields.items():
                 if field not in names:
                     ours = python_name(field) if python_name(field) in names else field
                     hint = nearest(ours, names) or f"; known are {', '.join(names)}"
-                    raise TypeError(f"{cls.__name__} has no field {field!r}{hint}")
+                    raise TypeError(f"{self.__name__} has no field {field!r}{hint}")
                 if value is not None:
                     written[names[field]] = value
             try:
-                return cls.of(plain(written))
+                return self.of(plain(written))
             except FieldError as error:
                 where = ".".join(error.path)
                 raise FieldError(where, f"{where}: {error}", error.path) from None
@@ -89,7 +91,8 @@ class Described(msgspec.Struct, metaclass=DescribedType, frozen=True, kw_only=Tr
     @classmethod
     def of(cls, written: Mapping[str, Any]) -> Self:
         """Return the record that a fixture file writes so. Raises FieldError for what is wrong with it."""
-        own, description = {}, {}
+        own: dict[str, Any] = {}
+        description: dict[str, Any] = {}
         for name, value in written.items():
             if value is not None:
                 (own if name in cls.own else description)[name] = value

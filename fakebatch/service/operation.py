@@ -20,6 +20,7 @@ from .records import check_record
 from .rules import Rules, every_field
 
 Record = TypeVar("Record", bound=msgspec.Struct)
+Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 DEFAULT_ITEMS = 50
@@ -297,7 +298,7 @@ class Resource(Room, Generic[Record]):
         raise ApiError("InvalidResource.NotFound")
 
 
-def nested_page(records: Sequence[Record], parameters: Parameters, key: Callable[[Record], Any], marker: Any) -> Page:
+def nested_page(records: Sequence[Item], parameters: Parameters, key: Callable[[Item], Any], marker: Any) -> Page:
     """Return the page that a request asks for of a list inside of a record, which ascends by `key`.
 
     Raises ApiError for a `MaxItemCount` that is none.

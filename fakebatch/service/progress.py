@@ -50,6 +50,8 @@ class Duration(NamedTuple):
         return "forever" if self.micros is None else f"{self.micros / MICROSECONDS:g}s"
 
 
+LENGTHS = ("waiting", "running", "starting", "deleting")
+"""The phases of which a rule can say how long they last: two of jobs, two of clusters."""
 ONE_POLL = Duration(polls=1)
 
 
@@ -150,7 +152,7 @@ class Rule(msgspec.Struct, frozen=True):
         return pattern is not None and fnmatchcase(name, pattern)
 
     def __str__(self) -> str:
-        kind, lengths = ("job", ("waiting", "running")) if self.job is not None else ("cluster", ("starting", "deleting"))
+        kind, lengths = ("job", LENGTHS[:2]) if self.job is not None else ("cluster", LENGTHS[2:])
         parts = [f"{kind} {getattr(self, kind)}", *(f"{name} {getattr(self, name)}" for name in lengths)]
         parts += [f"end {self.end}"] if self.end != "Finished" else []
         parts += ["fail " + (fail.task or "itself") for fail in self.fails]
@@ -191,18 +193,18 @@ class RuleBuilder:
         changed: Callable[[Rule], None] = lambda _: None,
     ) -> None:
         if (job is None) == (cluster is None):
-            raise TypeError("a rule of progress is for a job or for a cluster: give one of the two, a name with * and ?")
+            raise TypeError("a rule of progress is for a job or a cluster: give one of the two, a name with * and ?")
         for name, value in (("job", job), ("cluster", cluster)):
             if value is not None and (not isinstance(value, str) or not value):
                 raise TypeError(f"{name} is a name such as 'nightly-*', not {value!r}")
         if end not in _ENDS:
             raise ValueError(f"a job ends Finished or Stopped, not {end!r}; for Failed use fail")
-        given = {"waiting": waiting, "running": running, "starting": starting, "deleting": deleting}
-        lengths = {name: parse_duration(value) for name, value in given.items() if value is not None}
-        foreign = ("starting", "deleting") if job is not None else ("waiting", "running")
+        given = dict(zip(LENGTHS, (waiting, running, starting, deleting), strict=True))
+        lengths: dict[str, Any] = {name: parse_duration(value) for name, value in given.items() if value is not None}
+        kind, foreign = ("job", LENGTHS[2:]) if job is not None else ("cluster", LENGTHS[:2])
         for name in foreign:
             if name in lengths:
-                raise TypeError(f"{name} is nothing that a {'job' if job is not None else 'cluster'} does")
+                raise TypeError(f"{name} is nothing that a {kind} does")
         if cluster is not None and end != "Finished":
             raise TypeError("end is nothing that a cluster has")
         self.rule: Rule = Rule(job=job, cluster=cluster, end=end, origin=origin, **lengths)
@@ -224,12 +226,11 @@ class RuleBuilder:
         type, and ValueError for a number out of range, or for what belongs to a task without one.
         """
         self._is_for_jobs("fail")
-        for name, value, least in (("instance", instance, 0), ("attempts", attempts, 1), ("exit_code", exit_code, None)):
-            if value is None:
-                continue
-            if isinstance(value, bool) or not isinstance(value, int):
+        numbers = (("instance", instance, 0), ("attempts", attempts, 1), ("exit_code", exit_code, -(2**31)))
+        for name, value, least in numbers:
+            if isinstance(value, bool) or not isinstance(value, int | None):
                 raise TypeError(f"{name} is a whole number, not {value!r}")
-            if least is not None and value < least:
+            if value is not None and value < least:
                 raise ValueError(f"{name} is a number from {least} on, not {value}")
         for name, text in (("task", task), ("message", message)):
             if text is not None and not isinstance(text, str):

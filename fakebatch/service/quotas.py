@@ -26,8 +26,11 @@ class _InstanceTypes(Field, frozen=True, kw_only=True):
         """Return what is wrong with a value."""
         if not isinstance(value, list):
             return "Its type must be list."
-        named = (item.get("InstanceType") if isinstance(item, dict) else item for item in value)
-        return "" if all(isinstance(name, str) and name for name in named) else "Each must be a name, or have InstanceType."
+        for item in value:
+            name = item.get("InstanceType") if isinstance(item, dict) else item
+            if not isinstance(name, str) or not name:
+                return "Each must be a name, or have InstanceType."
+        return ""
 
 
 _PREPAID = "AvailablePrepaidInstanceType"
@@ -101,10 +104,9 @@ def get_quotas(view: View, parameters: Parameters) -> Quotas:  # noqa: ARG001 - 
 def get_available_resource(view: View, parameters: Parameters) -> AvailableResource:  # noqa: ARG001 - it has none
     """Return what kinds of clusters there may be, with the sizes of their VMs."""
     return AvailableResource(
-        *(
-            [_sized(item) for item in _said(view, name)]
-            for name in ("AvailableClusterInstanceType", "AvailableSpotInstanceType", _PREPAID)
-        ),
+        _sized(view, "AvailableClusterInstanceType"),
+        _sized(view, "AvailableSpotInstanceType"),
+        _sized(view, _PREPAID),
         _said(view, "AvailableClusterResourceType"),
         _said(view, "AvailableClusterInstanceSystemDiskType"),
         _said(view, "AvailableClusterInstanceDataDiskType"),
@@ -116,12 +118,17 @@ def _said(view: View, name: str) -> list[Any]:
     return said
 
 
-def _sized(item: str | Mapping[str, Any]) -> InstanceTypeAnswer:
-    given: Mapping[str, Any] = {"InstanceType": item} if isinstance(item, str) else item
-    cores, memory = _SIZES.get(given["InstanceType"], _OTHER_SIZE)
-    return InstanceTypeAnswer(
-        given["InstanceType"],
-        given.get("CpuCore", cores),
-        given.get("MemorySize", memory),
-        given.get("Network", {"Classic": False, "Vpc": True}),
-    )
+def _sized(view: View, name: str) -> list[InstanceTypeAnswer]:
+    answers = []
+    for item in _said(view, name):
+        given: Mapping[str, Any] = {"InstanceType": item} if isinstance(item, str) else item
+        cores, memory = _SIZES.get(given["InstanceType"], _OTHER_SIZE)
+        answers.append(
+            InstanceTypeAnswer(
+                given["InstanceType"],
+                given.get("CpuCore", cores),
+                given.get("MemorySize", memory),
+                given.get("Network", {"Classic": False, "Vpc": True}),
+            )
+        )
+    return answers

@@ -149,7 +149,7 @@ class Text(Field, frozen=True, kw_only=True):
         if self.length:
             schema |= {"minLength": self.length[0] if self.blank else 0, "maxLength": self.length[1]}
         if self.only:
-            schema["enum"] = list(self.only) if self.mandatory else ["", *self.only]
+            schema["enum"] = list(self.only)
         return schema
 
 
@@ -176,7 +176,8 @@ class Integer(Field, frozen=True, kw_only=True):
         if isinstance(value, bool) or not isinstance(value, int):
             return "Its type must be integer."
         if (self.least is not None and value < self.least) or (self.most is not None and value > self.most):
-            return f"It must be in [{self.least}, {'' if self.most is None else self.most}]."
+            limits = f"at least {self.least}" if self.most is None else f"in [{self.least}, {self.most}]"
+            return f"It must be {limits}."
         return ""
 
     def schema(self) -> dict[str, Any]:

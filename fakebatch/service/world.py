@@ -23,7 +23,7 @@ from ..state.nonces import Nonces
 from ..state.tokens import MismatchError, Tokens
 from .accounts import Account
 from .description import Baseline
-from .operation import Grown, Operation, Parameters, Record, Resource
+from .operation import Operation, Parameters, Record, Resource
 from .progress import (
     Attempt,
     End,
@@ -402,10 +402,9 @@ class World:
     def _become(self, operation: Operation, parameters: Parameters, state: str) -> None:
         """Let what a request names be in a state. What is not there stays so."""
         for resource, name in becoming(operation):
-            records = self.collection(resource)
+            records: Collection[Any] = self.collections[resource.name]
             if parameters.path[name] in records:
-                become = _grown(resource).become
-                records.change(parameters.path[name], lambda record, now, become=become: become(record, now, state))
+                records.change(parameters.path[name], partial(_become, resource, state))
 
     def perform(
         self, operation: Operation, caller: Account | None, parameters: Parameters, epoch: int
@@ -478,17 +477,15 @@ def _without_effect(trigger: str) -> Exception:
     return ValueError(f"{trigger}: this step never got an effect; give it {EFFECTS_LISTED}")
 
 
-def _grown(resource: Resource[Record]) -> Grown[Record]:
-    assert resource.grown  # noqa: S101 - who moves a record has seen that it can
-    return resource.grown
+def _become(resource: Resource[Record], state: str, record: Record, present: Present) -> Record:
+    assert resource.grown  # noqa: S101 - a step is refused for what has no states
+    return resource.grown.become(record, present, state)
 
 
 class _Life(Generic[Record]):
     """How the records of a resource go on in a world."""
 
-    def __init__(
-        self, world: World, resource: Resource[Record], partition: Callable[[Record], int | None]
-    ) -> None:
+    def __init__(self, world: World, resource: Resource[Record], partition: Callable[[Record], int | None]) -> None:
         self._world = world
         self._resource = resource
         self._partition = partition

@@ -100,8 +100,9 @@ class Collection(Generic[Record]):
             while True:
                 # With the first of the next page, which the marker names: of what goes on by itself it may be gone.
                 window = records[start : start + count + 1]
-                if self._life is None or None not in (window := [self._current(record) for record in window]):
-                    return window[:count], self._mark(window[count]) if count < len(window) else ""
+                current = [now for record in window if (now := self._current(record)) is not None]
+                if len(current) == len(window):
+                    return current[:count], self._mark(current[count]) if count < len(current) else ""
 
         return self._settled(read)
 

@@ -29,7 +29,7 @@ FAILED: Final = "Failed"
 STOPPED: Final = "Stopped"
 STATES: tuple[JobState, ...] = (WAITING, RUNNING, FINISHED, FAILED, STOPPED)
 """Of jobs, tasks and instances. [doc]"""
-ENDED = (FINISHED, FAILED, STOPPED)
+ENDED: tuple[JobState, ...] = (FINISHED, FAILED, STOPPED)
 
 
 class Fate(msgspec.Struct, frozen=True):
@@ -73,7 +73,7 @@ class TaskRun(msgspec.Struct, frozen=True):
 
     def counts(self) -> dict[str, int]:
         """Return how many instances are in each state."""
-        counts = dict.fromkeys(STATES, 0)
+        counts: dict[str, int] = dict.fromkeys(STATES, 0)
         counts[self.rest.state] = self.count - len(self.apart)
         for fate in self.apart.values():
             counts[fate.state] += 1
@@ -227,7 +227,9 @@ class Course:
             return self.rule.waiting.due(self.entered)
         if self.state != RUNNING:
             return None
-        return min((due for name in self._running() if (due := self._due_of(self.tasks[name])) is not None), default=None)
+        return min(
+            (due for name in self._running() if (due := self._due_of(self.tasks[name])) is not None), default=None
+        )
 
     def _due_of(self, task: TaskRun) -> int | None:
         timeout = task.entered + task.timeout
@@ -378,7 +380,8 @@ class Course:
         new = self.tasks[name] = task.changed(change, numbers, moment)
         self.changed = True
         if self.job.told_of and new != old:
-            for number in range(new.count) if any(event.startswith("OnInstance") for event in self.job.told_of) else ():
+            by_instance = any(event.startswith("OnInstance") for event in self.job.told_of)
+            for number in range(new.count) if by_instance else ():
                 if new.fate(number).state != old.fate(number).state:
                     self._tell("Instance", new.fate(number).state, moment, name, number)
             if new.state != old.state:

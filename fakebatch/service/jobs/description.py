@@ -6,7 +6,7 @@ Knows nothing of what becomes of a job.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..described import SPOT, TEXTS, check_spot
+from ..described import SPOT, check_spot
 from ..rules import Field, Flag, Integer, Map, Object, Path, Rules, Text, check, cyclic, invalid, missing
 
 MOST_INSTANCES = 65536

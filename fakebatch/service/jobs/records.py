@@ -13,7 +13,21 @@ from ..described import EXAMPLE_TIME, OWNER, TIME, Described, check_id, encode, 
 from ..progress import MICROSECONDS, Attempt, Event, Present, Result
 from ..records import EXAMPLE_OWNER, format_micros, micros_of
 from ..rules import Rules, Text
-from .course import ENDED, FAILED, FINISHED, RUNNING, STATES, STOPPED, WAITING, Course, Fate, JobState, Run, TaskRun, restarted
+from .course import (
+    ENDED,
+    FAILED,
+    FINISHED,
+    RUNNING,
+    STATES,
+    STOPPED,
+    WAITING,
+    Course,
+    Fate,
+    JobState,
+    Run,
+    TaskRun,
+    restarted,
+)
 from .description import APP_TASK, DEFAULT_TIMEOUT, JOB, check_description, order, rules_of
 
 EXAMPLE_CLUSTER = {"InstanceType": "ecs.sn1.large", "ImageId": "img-ubuntu"}
@@ -191,10 +205,10 @@ class Job(Described, frozen=True, kw_only=True):
             description_object: object = None,
             /,
             *,
-            id: str = "",
+            id: str = "",  # noqa: A002 - the service's name
             name: str = "",
             description: str = "",
-            type: str = "",
+            type: str = "",  # noqa: A002
             priority: int = 0,
             job_fail_on_instance_fail: bool = True,
             auto_release: bool = False,
@@ -373,7 +387,8 @@ class Job(Described, frozen=True, kw_only=True):
 
     def answer(self) -> JobAnswer:
         """Return it as the service shows it."""
-        tasks, instances = dict.fromkeys(STATES, 0), dict.fromkeys(STATES, 0)
+        tasks: dict[str, int] = dict.fromkeys(STATES, 0)
+        instances: dict[str, int] = dict.fromkeys(STATES, 0)
         for run in self.task_runs().values():
             tasks[run.state] += 1
             if run.apart:
