@@ -19,6 +19,7 @@ from signing import sign
 from werkzeug.test import Client, EnvironBuilder, TestResponse
 
 from fakebatch import Account, FakeBatch, Image
+from fakebatch.wire import signatures
 
 NOW = datetime(2018, 11, 6, 8, 30, 40, tzinfo=UTC)
 KEY, SECRET = "the-key", "the-secret-of-it"
@@ -141,6 +142,15 @@ AGAIN = (400, "SignatureNonceUsed")
         (acs(x_acs_date=f"Tue, 06 Nov 2018 08:30:40 +{'9' * 14}"), EXPIRED),
         (acs3(x_acs_date="0001-01-01T00:00:00+23:59"), EXPIRED),
         (acs3(x_acs_date="9999-12-31T23:59:59-23:59"), EXPIRED),
+        # Dates of other zones, and those without one, which are UTC. A changed date of an acs signature is never right.
+        (acs(Date="Tue, 06 Nov 2018 16:30:40 +0800"), WRONG),
+        (acs(Date="Tue, 06 Nov 2018 08:30:40 +0800"), EXPIRED),
+        (acs(Date="Tue, 06 Nov 2018 08:30:40 -0000"), WRONG),
+        (acs(Date="Tue, 06 Nov 2018 16:30:40 -0000"), EXPIRED),
+        (acs3(also={"x-acs-date": "2018-11-06T16:30:40+08:00"}), OK),
+        (acs3(also={"x-acs-date": "2018-11-06T08:30:40+08:00"}), EXPIRED),
+        (acs3(also={"x-acs-date": "2018-11-06T08:30:40"}), OK),
+        (acs3(also={"x-acs-date": "2018-11-06T16:30:40"}), EXPIRED),
         # With ACS3 x-acs-date is the date, whatever else is sent; a Date is not signed.
         (acs3(Date="Tue, 06 Nov 2018 11:30:40 GMT"), OK),
         (acs3(x_acs_date="2018-11-06T11:30:40Z", Date=format_datetime(NOW, usegmt=True)), EXPIRED),
@@ -249,8 +259,9 @@ def test_the_mismatch_carries_the_string_to_sign(fake: FakeBatch) -> None:
     }
 
 
-def test_the_mismatch_of_a_body_s_hash_says_so(fake: FakeBatch) -> None:
-    response = get(fake, acs3(body=b"other"))
+@pytest.mark.parametrize("claimed", ["0" * 64, "f" * 64, ""])
+def test_the_mismatch_of_a_body_s_hash_says_so(fake: FakeBatch, claimed: str) -> None:
+    response = get(fake, acs3(also={"x-acs-content-sha256": claimed}))
     assert response.json is not None
     assert response.json["Message"] == MISMATCH + "the body's SHA-256 is not the one of the header x-acs-content-sha256"
 
@@ -261,6 +272,7 @@ def test_the_mismatch_of_a_body_s_hash_says_so(fake: FakeBatch) -> None:
         (base64.b64encode(hashlib.md5(b"{}").digest()).decode(), (200, "")),
         (base64.b64encode(hashlib.md5(b"").digest()).decode(), WRONG),
         (hashlib.md5(b"{}").hexdigest(), WRONG),
+        ("z" * 24, WRONG),
         ("", OK),
     ],
 )
@@ -273,6 +285,16 @@ def test_a_signed_md5_must_be_that_of_the_body(fake: FakeBatch, digest: str, out
     assert code(response) == outcome
     if outcome == WRONG:
         assert response.get_json()["Message"] == MISMATCH + "the body's MD5 is not the one of the header Content-MD5"
+
+
+def test_an_md5_is_checked_where_md5_is_disabled_for_security(fake: FakeBatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    def md5(data: bytes, *, usedforsecurity: bool = True) -> Any:
+        if usedforsecurity:
+            raise ValueError("disabled for FIPS")
+        return hashlib.md5(data, usedforsecurity=False)
+
+    monkeypatch.setattr("fakebatch.wire.signatures.md5", md5)
+    assert code(get(fake, acs(Content_MD5="x"))) == WRONG
 
 
 def test_the_mismatch_of_headers_that_are_not_signed_names_them(fake: FakeBatch) -> None:
@@ -408,6 +430,20 @@ def test_a_secret_in_the_query_is_redacted(name: str) -> None:
     assert call.query == f"{name}=[redacted]&{shown}&Signature="
     assert "hush" not in f"{call} {call.parameters}"
     assert call.parameters["IdempotentToken"] == "t"
+
+
+def test_of_an_environment_the_headers_are_recorded_and_nothing_else() -> None:
+    headers = {"HTTP_HOST": "x", "CONTENT_TYPE": "text/plain", "CONTENT_LENGTH": "0"}
+    others = ["A", "CONTENT", "CONTENTS", "GATEWAY_INTERFACE", "HTTP", "HTTPS", "PATH", "REQUEST_METHOD", "a"]
+    shown = signatures.redact_headers(dict.fromkeys(others, "other") | headers)
+    assert shown.split("\n") == [f"{name}:{value}" for name, value in headers.items()]
+
+
+def test_the_number_of_names_that_are_remembered_is_bounded() -> None:
+    for number in range(1100):
+        # Another length for each, as only their letters tell them apart.
+        assert signatures.redact_query(f"x-{number}=shown") == f"x-{number}=shown"
+    assert signatures._is_secret.cache_info().currsize == 1024
 
 
 _text = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=60)

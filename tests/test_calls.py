@@ -69,6 +69,16 @@ def test_calls_are_like_a_list() -> None:
     assert fake.calls[0] in fake.calls
 
 
+def test_asking_for_a_call_that_is_not_there_says_how_many_there_are() -> None:
+    fake = FakeBatch()
+    for count in ("no calls yet", "only 1 call so far", "only 2 calls so far"):
+        for index in (2, -3):
+            with pytest.raises(IndexError) as caught:
+                fake.calls[index]
+            assert str(caught.value) == f"there is no call with the index {index}: {count}"
+        Client(fake).get("/images")
+
+
 def test_asking_for_an_operation_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^'ListImage' is not an operation; did you mean 'ListImages'\?"):
         FakeBatch().calls.of("ListImage")

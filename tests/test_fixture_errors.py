@@ -255,7 +255,7 @@ SECTIONS = "its sections are include, images, accounts, script, expect"
         ),
         (
             "accounts: [{AccessKeyId: a, AccessKeySecret: s, OwnerId: 0}]",
-            "w.yaml:1:58: accounts[0].OwnerId: 0 is out of range; it must be from 1 to 9223372036854775807",
+            "w.yaml:1:58: accounts[0].OwnerId: this is out of range; it must be from 1 to 9223372036854775807",
         ),
         (
             "accounts: [{AccessKeyId: a, AccessKeySecret: s, OwnerId: 5}]\nimages: [{Id: a}]",
@@ -358,6 +358,22 @@ def test_an_access_key_that_is_there_twice(problems: Problems) -> None:
 def test_a_secret_is_never_shown(problems: Problems, secret: str) -> None:
     for line in problems(f"accounts: [{{AccessKeyId: a, AccessKeySecret: {secret}}}]"):
         assert "12345678" not in line
+
+
+@pytest.mark.parametrize(
+    "secret", ["12345678x", "1234567890123456789012", "12345678.5", "!x12345678 5", "!!int 12345678x", "[12345678]"]
+)
+def test_a_secret_in_the_place_of_an_owner_is_not_shown(problems: Problems, secret: str) -> None:
+    (line,) = problems(f"accounts: [{{AccessKeyId: a, AccessKeySecret: b, OwnerId: {secret}}}]")
+    assert line.startswith("w.yaml:1:58: accounts[0].OwnerId: ")
+    assert "12345678" not in line
+
+
+def test_why_an_owner_is_not_shown_is_said(problems: Problems) -> None:
+    assert problems("accounts: [{AccessKeyId: 5, AccessKeySecret: b, OwnerId: x}]") == [
+        'w.yaml:1:26: accounts[0].AccessKeyId: expected a text, got the number 5; write "5" in quotes if that is what you mean',
+        "w.yaml:1:58: accounts[0].OwnerId: expected a whole number; what is here is not shown, as it may be a secret",
+    ]
 
 
 def test_an_include_that_is_missing_is_said_where_it_is_included(problems: Problems) -> None:
@@ -720,6 +736,17 @@ def test_a_folder_of_many_files_is_not_read_to_its_end(tmp_path: Path, monkeypat
     monkeypatch.setattr(os, "scandir", lambda _: Endless())
     assert loading(tmp_path / "w.yaml").startswith(f"{tmp_path}/w.yaml: there is no such file")
     assert len(read) == 1000
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize("name", ["w.yaml", "w.json"])
+def test_how_long_a_number_may_be_is_the_same_in_yaml_and_json(problems: Problems, name: str, sign: str) -> None:
+    longest = f'{{"expect": ["{"2" * 5000}",\n{sign}{"1" * 4000}, 1.{"3" * 5000},\n'
+    Path(name).write_text(f"{longest} 1]}}")
+    load(name)
+    assert problems(f"{longest} {sign}{'1' * 4001}, {sign}{'1' * 4002}]}}", name)[:1] == [
+        f"{name}:3:2: {'expect[3]: ' if name == 'w.yaml' else ''}this number has more than 4000 digits"
+    ]
 
 
 def test_a_json_mapping_that_has_a_key_twice_is_gone_through_all_the_same(problems: Problems) -> None:

@@ -119,7 +119,6 @@ def test_a_new_id_is_never_one_that_is_there() -> None:
         (b"null", "InvalidHttpBody", INVALID.format("HttpBody", "Its type must be object.")),
         (b'"text"', "InvalidHttpBody", INVALID.format("HttpBody", "Its type must be object.")),
         ({**VALID, "Name": 5}, "InvalidName", INVALID.format("Name", "Its type must be string.")),
-        ({**VALID, "Name": None}, "InvalidName", INVALID.format("Name", "Its type must be string.")),
         ({**VALID, "Name": ""}, "InvalidName", INVALID.format("Name", "Its length must be in [1, 64].")),
         ({**VALID, "Name": "x" * 65}, "InvalidName", INVALID.format("Name", "Its length must be in [1, 64].")),
         *(
@@ -136,11 +135,8 @@ def test_a_new_id_is_never_one_that_is_there() -> None:
         ({"Platform": "Linux"}, "MissingEcsImageId", "EcsImageId is mandatory for this action."),
         ({"EcsImageId": "m-1"}, "MissingPlatform", "Platform is mandatory for this action."),
         ({**VALID, "EcsImageId": []}, "InvalidEcsImageId", INVALID.format("EcsImageId", "Its type must be string.")),
-        (
-            {**VALID, "EcsImageId": ""},
-            "InvalidEcsImageId",
-            INVALID.format("EcsImageId", "Its length must be greater than 0."),
-        ),
+        ({**VALID, "EcsImageId": ""}, "MissingEcsImageId", "EcsImageId is mandatory for this action."),
+        ({**VALID, "EcsImageId": None}, "MissingEcsImageId", "EcsImageId is mandatory for this action."),
         ({**VALID, "Platform": True}, "InvalidPlatform", INVALID.format("Platform", "Its type must be string.")),
         (
             {**VALID, "Platform": "linux"},
@@ -306,3 +302,11 @@ def test_an_operation_is_one_change_that_no_other_thread_comes_between() -> None
     fake = FakeBatch(clock=clock)
     assert create(fake, VALID).status_code == 201
     assert False in free
+
+
+def test_a_null_counts_as_absent() -> None:
+    fake = FakeBatch()
+    created = create(fake, {**VALID, "Name": None, "Description": None})
+    assert created.status_code == 201
+    image_id = created.get_json()["Id"]
+    assert (fake.images[image_id].name, fake.images[image_id].description) == (image_id, "")

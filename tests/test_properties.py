@@ -1,5 +1,6 @@
 """What holds whatever is asked: no error of our own, bodies as announced, walks without repeat or gap."""
 
+import json
 import threading
 from typing import Any
 from urllib.parse import quote
@@ -90,6 +91,8 @@ def test_2000_requests_are_answered_as_announced(
         assert not status.startswith("500")
         assert len(answer) == int(announced.get("Content-Length", 0))
         assert ("Content-Type" in announced) == bool(answer) or "reply" in str(fake.calls[-1])
+        if "json" in announced.get("Content-Type", ""):
+            json.loads(answer)
         fake.check()
     assert capfd.readouterr() == ("", "")
 

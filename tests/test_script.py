@@ -199,10 +199,16 @@ def test_steps_that_never_acted_are_named(tmp_path: Path) -> None:
             lambda fake: fake.on().drop("after"),
             "a connection is dropped 'before' or 'during' the response, or 'silently', not 'after'",
         ),
-        (lambda fake: fake.on().reply(status=700), "an HTTP status is a number from 200 to 599, not 700"),
+        *(
+            (
+                lambda fake, status=status: fake.on().reply(status=status),
+                f"an HTTP status is a number from 200 to 599, not {status!r}",
+            )
+            for status in (199, 600, 200.0, "200", True)
+        ),
         (lambda fake: fake.on().reply(headers={"A b": "c"}), "A b: 'c' is not an HTTP header"),
         (lambda fake: fake.on().reply(headers={"A": "c\r\nd: e"}), r"A: 'c\r\nd: e' is not an HTTP header"),
-        (lambda fake: fake.on().reply(headers={"A": "镜"}), "A: '镜' is not an HTTP header"),
+        (lambda fake: fake.on().reply(headers={"A": "\u0100"}), "A: '\u0100' is not an HTTP header"),
         (
             lambda fake: fake.on().fail("Throttling").drop(),
             "a step has one outcome: fail, drop or reply; make a second step for another",
@@ -486,6 +492,11 @@ def test_a_step_can_ask_for_which_host_a_request_came(fake: FakeBatch) -> None:
             "no operation has a parameter 'ImageID'; did you mean 'ImageId'?",
         ),
         (
+            lambda fake: fake.on("ANY".lower(), where={"ImageID": "img-a"}),
+            ValueError,
+            "no operation has a parameter 'ImageID'; did you mean 'ImageId'?",
+        ),
+        (
             lambda fake: fake.on("ListImages", where=["Type"]),
             TypeError,
             'where is a mapping such as {"Type": "System"}, not [\'Type\']',
@@ -534,10 +545,13 @@ def test_a_step_can_ask_for_which_host_a_request_came(fake: FakeBatch) -> None:
             "the message of an error can't be sent, for it holds half a character: "
             "'User operation is invalid. The current resource state is \\ud800.'",
         ),
-        (
-            lambda fake: fake.on().fail("Mine", status=204, message="x"),
-            ValueError,
-            "a response with the status 204 has no body for code and message; write a reply",
+        *(
+            (
+                lambda fake, status=status: fake.on().fail("Mine", status=status, message="x"),
+                ValueError,
+                f"a response with the status {status} has no body for code and message; write a reply",
+            )
+            for status in (204, 304)
         ),
         (
             lambda fake: fake.on().fail("Throttling", self=1),
@@ -567,6 +581,7 @@ def test_a_step_can_ask_for_which_host_a_request_came(fake: FakeBatch) -> None:
             ValueError,
             "'jobs' is not a resource; known are images.",
         ),
+        (lambda fake: fake.on().delay(-1), ValueError, "a delay is a number of seconds from 0 to 3600, not -1"),
         (lambda fake: fake.on().trickle(-1), ValueError, "a trickle is a number of seconds from 0 to 3600, not -1"),
         (
             lambda fake: fake.on().reply(headers=5),
@@ -590,10 +605,13 @@ def test_a_step_can_ask_for_which_host_a_request_came(fake: FakeBatch) -> None:
             "the body of a reply is text, bytes, JSON or a function of the call, not {1, 2}: Object of type set is not JSON serializable",
         ),
         (lambda fake: fake.on().reply(raw="text"), TypeError, "raw is bytes, not 'text'"),
-        (
-            lambda fake: fake.on().reply(500, raw=b""),
-            ValueError,
-            "raw is all that is sent; leave status, headers and body out",
+        *(
+            (
+                lambda fake, other=other: fake.on().reply(**other, raw=b""),
+                ValueError,
+                "raw is all that is sent; leave status, headers and body out",
+            )
+            for other in ({"status": 500}, {"status": 100}, {"headers": {"A": "b"}}, {"body": "x"})
         ),
     ],
 )
@@ -616,6 +634,35 @@ def test_a_reply_may_be_json(fake: FakeBatch) -> None:
     assert (response.status_code, response.data) == (202, '{"Items":["镜",null]}'.encode())
     assert response.headers["Content-Type"] == "application/json; charset=utf-8"
     assert response.headers["X-Count"] == "2"
+
+
+@pytest.mark.parametrize("headers", [{"Accept-Ranges": "none"}, {"X-Cache": "HIT"}, {}])
+def test_a_reply_that_is_json_says_so_whatever_else_it_says(fake: FakeBatch, headers: dict[str, str]) -> None:
+    fake.on("ListImages").reply(headers=headers, body=[])
+    assert Client(fake).get("/images").headers["Content-Type"] == "application/json; charset=utf-8"
+
+
+def test_a_reply_that_is_json_may_have_a_type_of_its_own(fake: FakeBatch) -> None:
+    fake.on("ListImages").reply(headers={"content-type": "text/json"}, body=[])
+    assert Client(fake).get("/images").headers.getlist("Content-Type") == ["text/json"]
+
+
+def test_what_json_has_no_number_for_is_no_body(fake: FakeBatch) -> None:
+    with pytest.raises(TypeError, match=r"^the body of a reply is text, bytes, JSON or a .*, not nan: Out of range"):
+        fake.on().reply(body=float("nan"))
+
+
+def test_a_reply_may_have_any_status_there_is_and_any_character_a_header_has(fake: FakeBatch) -> None:
+    fake.on("ListImages").reply(599, {"X-Latin-1": "\xff"})
+    response = Client(fake).get("/images")
+    assert (response.status_code, response.headers["X-Latin-1"]) == (599, "\xff")
+
+
+def test_a_step_can_not_be_changed(fake: FakeBatch) -> None:
+    fake.on("ListImages").delay(0)
+    (step,) = fake.unused_steps
+    with pytest.raises(AttributeError):
+        step.delay = 5.0  # type: ignore[misc]  # the mistake that is tested
 
 
 def test_a_reply_may_be_a_function_of_the_call(fake: FakeBatch) -> None:
@@ -742,8 +789,7 @@ def test_a_delay_is_one_after_a_restart_as_well(served: FakeBatch) -> None:
     served.stop()
     served.start()
     assert get(served)[0] == 200
-    first, delayed = served.calls
-    assert first.duration < 0.2 <= delayed.duration
+    assert served.calls[1].duration >= 0.2
 
 
 def test_a_reply_without_a_body_announces_none(served: FakeBatch) -> None:

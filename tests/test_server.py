@@ -294,6 +294,20 @@ def test_a_client_that_goes_away_leaves_no_traceback(fake: FakeBatch, capfd: pyt
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("lingers", [b"\0\0\0\0\0\0\0\0", b"\1\0\0\0\0\0\0\0"], ids=["in order", "by a reset"])
+def test_what_a_client_asked_for_is_done_and_recorded_though_it_goes_away_during_a_delay(
+    fake: FakeBatch, lingers: bytes
+) -> None:
+    fake.on("DeleteImage").delay(0.1)
+    with socket.create_connection((fake.host, fake.port), FOREVER) as connection:
+        connection.sendall(b"DELETE /images/img-23jkhds HTTP/1.1\r\n\r\n")
+        wait_until(lambda: not fake.unused_steps)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, lingers)
+    wait_until(lambda: bool(fake.calls))
+    assert fake.calls[0].status == 204
+    assert "img-23jkhds" not in fake.images
+
+
 @settings(max_examples=60 * EFFORT, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from([b"", b"GET ", b"GET /images", b"GET /images HTTP/1.1\r\n", b"X: "]), st.binary(max_size=300))
 def test_whatever_is_sent_gets_an_answer(fake: FakeBatch, beginning: bytes, rest: bytes) -> None:

@@ -128,35 +128,74 @@ def test_a_client_that_half_closes_while_it_waits_gets_its_answer() -> None:
     served.server.stop()
 
 
-def test_what_was_put_off_is_dropped_by_a_stop_and_by_a_reset(serve: Serve) -> None:
-    finished: list[str] = []
-    asked = threading.Event()
-    go_on = threading.Event()
+class Waiting:
+    """An application that puts its answers off, on its worker, until it may go on."""
 
-    def app(environ: "WSGIEnvironment", start: "StartResponse") -> Any:
+    def __init__(self) -> None:
+        self.asked = 0
+        self.works, self.go_on = threading.Event(), threading.Event()
+        self.finished: list[str] = []
+
+    def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Any:
+        self.asked += 1
+
+        def work() -> None:
+            self.works.set()
+            self.go_on.wait(FOREVER)
+
         def finish() -> Iterable[bytes]:
-            finished.append(environ["PATH_INFO"])
+            self.finished.append(environ["PATH_INFO"])
             return ok(start)
 
-        asked.set()
-        return environ["fakebatch.aside"](lambda: go_on.wait(FOREVER), finish)
+        return environ["fakebatch.aside"](work, finish)
 
+
+@pytest.mark.parametrize("lingers", [b"\0\0\0\0\0\0\0\0", b"\1\0\0\0\0\0\0\0"], ids=["in order", "by a reset"])
+def test_what_was_put_off_goes_on_though_the_client_has_gone(serve: Serve, lingers: bytes) -> None:
+    app = Waiting()
     served = serve(app)
+
+    def listens() -> bool:
+        return any(connection._watched for connection in list(served.server.connections))
+
     with served.connect() as gone:
-        gone.sendall(b"GET /gone HTTP/1.1\r\n\r\n")
-        assert asked.wait(FOREVER)
-        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        gone.sendall(GET)
+        assert app.works.wait(FOREVER)
+        wait_until(listens)
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, lingers)
+    wait_until(lambda: not listens())  # by then the server has seen that the client has gone
+    app.go_on.set()
     wait_until(lambda: not served.server.connections)
-    asked.clear()
-    with served.connect() as stopped:
-        stopped.sendall(b"GET /stopped HTTP/1.1\r\n\r\n")
-        assert asked.wait(FOREVER)
+    assert app.finished == ["/"]
+    assert served.reported == []
+
+
+def test_what_was_put_off_is_dropped_by_a_stop(serve: Serve) -> None:
+    app = Waiting()
+    served = serve(app)
+    with served.connect() as one, served.connect() as other:
+        one.sendall(GET)
+        other.sendall(GET)
+        wait_until(lambda: app.asked == 2)
+        assert app.works.wait(FOREVER)
         worker = next(thread for thread in threading.enumerate() if thread.name == f"fakebatch:{served.port}:worker")
         served.server.stop()
-    go_on.set()
+    app.go_on.set()
     worker.join(FOREVER)
     assert not worker.is_alive()
-    assert finished == []
+    assert app.finished == []
+
+
+def test_what_was_put_off_is_dropped_by_hanging_up(serve: Serve) -> None:
+    app = Waiting()
+    served = serve(app)
+    with served.connect() as connection:
+        connection.sendall(b"GET /early HTTP/1.1\r\n\r\n")
+        assert app.works.wait(FOREVER)
+        served.server.hang_up()
+    app.go_on.set()
+    assert served.ask(b"GET /late HTTP/1.1\r\n\r\n").endswith(b"done")  # the worker keeps the order
+    assert app.finished == ["/late"]
 
 
 @pytest.mark.parametrize("where", ["application", "aside", "finish"])

@@ -112,7 +112,7 @@ def check(place: Place, data: Any, declared: Any) -> Iterator[Finding]:
     """Yield everything in data that is not as declared."""
     validator = _validator(declared)
     for error in validator.iter_errors(data):
-        yield from _Explaining(place, validator.schema.get("$defs", {})).explain(error)
+        yield from _Explaining(place, validator.schema).explain(error)
 
 
 @cache
@@ -140,9 +140,12 @@ def _validator(declared: Any) -> Any:
 class _Explaining:
     """The words for what jsonschema found."""
 
-    def __init__(self, place: Place, definitions: Schema) -> None:
+    def __init__(self, place: Place, declared: Schema) -> None:
         self._place = place
-        self._definitions = definitions
+        self._definitions: Schema = declared.get("$defs", {})
+        fields = self._resolved(declared).get("properties", {}).values()
+        self._beside_secret = any(field.get("writeOnly") for field in fields)
+        """Whether one of the fields is a secret. It may stand in another's place by mistake: only a text is shown."""
 
     def explain(self, error: Any) -> Iterator[Finding]:
         place = self._place.inside(*error.absolute_path)
@@ -204,7 +207,7 @@ class _Explaining:
             return "must not be empty"
         if error.validator in ("minimum", "maximum"):
             low, high = (f"{b:g}" if isinstance(b, float) else b for b in map(schema.get, ("minimum", "maximum")))
-            written = shortened(place.document.written(place.keys))
+            written = "this" if self._beside_secret else shortened(place.document.written(place.keys))
             allowed = f"at least {low}" if high is None else f"from {low} to {high}"
             return f"{written} is out of range; it must be {allowed}"
         counted = error.validator in ("minItems", "maxItems")
@@ -226,6 +229,9 @@ class _Explaining:
         expected = f"expected {' or '.join(dict.fromkeys(_KINDS[kind] for kind in types))}"
         if schema.get("writeOnly"):
             yield Finding(place, position, f"{expected}; write it in quotes", secret=True)
+            return
+        if self._beside_secret and place.keys != self._place.keys and "string" not in types:
+            yield Finding(place, position, f"{expected}; what is here is not shown, as it may be a secret", secret=True)
             return
         written = place.document.written(place.keys)
         secret = bool(place.keys) and any(map(self._holds_secret, [schema, *options]))

@@ -177,16 +177,16 @@ class Document:
             raise DocumentError(f"this is not JSON: {word}", position_in(self._text, start))
 
         try:
-            data = (
-                json.loads(self._text, object_pairs_hook=mapping, parse_constant=refuse) if self._text.strip() else None
-            )
+            hooks: Any = {"object_pairs_hook": mapping, "parse_constant": refuse, "parse_int": _whole_number}
+            data = json.loads(self._text, **hooks) if self._text.strip() else None
         except json.JSONDecodeError as error:
             raise DocumentError(f"this is not JSON: {error.msg}", (error.lineno, error.colno)) from None
         except RecursionError:
             raise DocumentError(_TOO_DEEP, _too_deep_in_json(self._text)) from None
-        except ValueError:
-            found = re.search(rf"\d{{{LONGEST_NUMBER}}}", self._text)
-            raise DocumentError(_TOO_LONG, position_in(self._text, found.start() if found else 0)) from None
+        except ValueError as error:  # a number is too long
+            words = ((token["word"] or "", token.start()) for token in _JSON_TOKEN.finditer(self._text))
+            long = (at for word, at in words if _json_kind(word) == "int" and len(word.lstrip("-")) > LONGEST_NUMBER)
+            raise DocumentError(str(error), position_in(self._text, next(long, 0))) from None
         for escape in _SURROGATE.finditer(self._text) if "\\u" in self._text else ():
             if escape["lone"]:
                 message = f"this is not JSON: \\{escape['lone']} is half a character"

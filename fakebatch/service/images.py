@@ -111,7 +111,7 @@ IMAGES = Resource("images", "image", Image, _owner_of, catalogue=_CATALOGUE)
 
 _DESCRIPTION = {
     # The reference lists a MissingName beside a table that says Name is optional, as the SDK does. [choice]
-    "Name": Text(length=(1, 64), name=True),
+    "Name": Text(blank=True, length=(1, 64), name=True),
     "Description": Text(),
     "EcsImageId": Text(mandatory=True),
     "Platform": Text(mandatory=True, only=get_args(Platform)),
@@ -144,7 +144,7 @@ def create_image(view: View, parameters: Parameters) -> Created:
     """Create a Self image of the caller's. A missing name becomes the new Id. [choice]"""
     token = idempotent_token(parameters)
     check(parameters.body, _DESCRIPTION)
-    described = {name: parameters.body[name] for name in _DESCRIPTION if name in parameters.body}
+    described = {name: parameters.body[name] for name in _DESCRIPTION if parameters.body.get(name) is not None}
 
     def create() -> Created:
         # The form of the reference's img-6ki7te6grlhbv42kn8a000. [doc]

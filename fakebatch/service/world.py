@@ -425,6 +425,8 @@ class World:
                 self._numbers = numbers
                 view.take_back()
                 raise
+            except RecursionError:  # of what is nested deeper than Python goes
+                raise ApiError("InvalidJsonFormat") from None
             finally:
                 self._performing = False
 

@@ -177,7 +177,13 @@ class Calls(Sequence[Call]):
     @overload
     def __getitem__(self, index: slice) -> list[Call]: ...
     def __getitem__(self, index: int | slice) -> Call | list[Call]:
-        return list(self._calls)[index] if isinstance(index, slice) else self._calls[index]
+        if isinstance(index, slice):
+            return list(self._calls)[index]
+        try:
+            return self._calls[index]
+        except IndexError:
+            there = f"only {counted(len(self), 'call')} so far" if self else "no calls yet"
+            raise IndexError(f"there is no call with the index {index}: {there}") from None
 
     def __len__(self) -> int:
         return len(self._calls)

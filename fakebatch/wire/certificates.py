@@ -108,9 +108,13 @@ def choose_context(host: str) -> Callable[[bytes], ssl.SSLContext]:
     It is that of the service's name that the client asks for, or else that of what listens on `host`. The name is
     searched for in the bytes: a callback of the ssl module would print on names that it cannot decode.
 
-    Raises ServerError, saying what to install, where the extra is missing.
+    Raises ServerError, saying what to do, where the extra is missing, and for what is no name of a host.
     """
-    default = context_for(names_of(host))
+    try:
+        default = context_for(names_of(host))
+    except ValueError:
+        advice = "write a name or an address such as 127.0.0.1, or 0.0.0.0 for all addresses"
+        raise ServerError(f"there can be no certificate for the host {host!r}; {advice}") from None
 
     def choose(hello: bytes) -> ssl.SSLContext:
         found = _NAME_IN_HELLO.search(hello)

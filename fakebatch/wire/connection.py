@@ -209,6 +209,10 @@ class Connection:
         except BlockingIOError:
             self._wait()
             return
+        except ConnectionError:
+            if not self._reader.ended:
+                raise
+            data = b""  # what was asked for is carried out, however the client went
         if not data:
             self._client_ended = True
         if self._reader.ended or self._is_last:

@@ -83,9 +83,10 @@ def authenticate(
     `InvalidAccessKeyId.NotFound`, `InvalidTimeStamp.Expired` (also for a date that is missing or not one),
     `SignatureDoesNotMatch`.
     """
-    scheme, found = _claim(request.header("Authorization"))
-    if not scheme or not found:
+    claim = _claim(request.header("Authorization"))
+    if claim is None:
         raise ApiError("MissingAccessKeyId")
+    scheme, found = claim
     account = accounts.get(found["key"])
     if account is None:
         raise ApiError("InvalidAccessKeyId.NotFound")
@@ -106,16 +107,16 @@ def authenticate(
 
 def access_key_id(authorization: str) -> str:
     """Return the access key Id that an Authorization header claims; "" if there is none."""
-    _, found = _claim(authorization.strip(" \t"))
-    return found["key"] if found else ""
+    claim = _claim(authorization.strip(" \t"))
+    return claim[1]["key"] if claim else ""
 
 
-def _claim(authorization: str) -> tuple[Scheme | None, re.Match[str] | None]:
-    """Return the scheme of an Authorization header, and what it says."""
+def _claim(authorization: str) -> tuple[Scheme, re.Match[str]] | None:
+    """Return the scheme of an Authorization header, and what it says; None if it is of no known one."""
     for scheme in SCHEMES:
         if found := scheme.authorization.fullmatch(authorization):
             return scheme, found
-    return None, None
+    return None
 
 
 def _aware(moment: datetime) -> datetime:
@@ -270,8 +271,8 @@ def redact_headers(environ: Mapping[str, Any]) -> str:
 def _redact_header(name: str, value: str) -> str:
     """Return what may be seen of a header: of `Authorization`, all but the signature."""
     if name.endswith("AUTHORIZATION"):
-        _, found = _claim(value.strip(" \t"))
-        if found:
+        if claim := _claim(value.strip(" \t")):
+            found = claim[1]
             return found.string[: found.start("signature")] + REDACTED
         if scheme := _SHOWN_SCHEME.match(value):
             return scheme[0] + REDACTED

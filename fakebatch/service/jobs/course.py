@@ -164,6 +164,7 @@ class Course:
 
     def poll(self, moment: int) -> None:
         """Let a poll show it."""
+        before = self.state
         if self.state == WAITING:
             self.polls += 1
             self.changed = True
@@ -179,6 +180,9 @@ class Course:
             self.changed = True
             self.gone = self.polls > 1
         self._settle(moment)
+        self.go_to(moment)  # what takes no time is over by now
+        if before != FINISHED:
+            self.polls = 1 if self.state == FINISHED else self.polls
 
     def _settle(self, moment: int) -> None:
         """End the attempts that have been shown often enough, and those that follow, and so on."""

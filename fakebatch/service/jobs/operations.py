@@ -27,7 +27,7 @@ from ..progress import Present, check_state
 from ..records import format_micros
 from ..rules import check, without_nulls
 from .course import ENDED, FAILED, FINISHED, RUNNING, STATES, STOPPED, WAITING, Course, JobState
-from .description import JOB, PRIORITY, check_description
+from .description import JOB, MOST_INSTANCES, PRIORITY, check_description
 from .live import Jobs
 from .records import InstanceAnswer, Job, JobAnswer, Task, TaskAnswer, follow, moved
 
@@ -265,7 +265,7 @@ def become(job: Job, present: Present, state: str) -> Job:
     if state == job.state:
         return job
     if state == WAITING or job.state in ENDED:
-        job = job.restarted(present)
+        job = job.anew(present)
     if state == WAITING:
         return job
     moves: dict[str, Callable[[Course, int], None]] = {
@@ -301,12 +301,11 @@ def get_task(view: View, parameters: Parameters) -> TaskAnswer:
 def list_instances(view: View, parameters: Parameters) -> Page:
     """List the instances of a task by number, a page at a time. The marker `0` begins like an empty one. [sdk]"""
     instances = _task(view, parameters).instances
-    marker = parameters.query.get("Marker", "")
     wanted = parameters.query.get("State")
     shown = _filtered(list(instances), _INSTANCE_FILTERS, parameters) if wanted else instances
-    number = int(marker) if marker.isascii() and marker.isdigit() and len(marker) < 10 else 0
-    if marker and not (marker.isascii() and marker.isdigit()):
-        number = len(instances)
+    marker = parameters.query.get("Marker") or "0"
+    # What is no number, and what no task has so many instances for, is past the end. [choice]
+    number = int(marker) if marker.isascii() and marker.isdigit() and len(marker) < 10 else MOST_INSTANCES
     page = nested_page(shown, parameters, lambda instance: instance.id, number)
     return Page(page.next_marker, [instance.answer() for instance in page.items])
 

@@ -487,6 +487,15 @@ class Job(Described, frozen=True, kw_only=True):
         )
         return msgspec.structs.replace(self, state=WAITING, message="", run=again)
 
+    def anew(self, present: Present) -> Self:
+        """Return it as if it had just been created."""
+        waiting = msgspec.structs.replace(
+            self, state=WAITING, message="", times=(0, 0), begun_micros=present.now, seen=len(present.polls), run=None
+        )
+        run = self.run or waiting.begun(present)
+        again = msgspec.structs.replace(waiting.begun(present), polled=run.polled, number=run.number + 1)
+        return msgspec.structs.replace(waiting, run=again)
+
 
 def follow(job: Job, present: Present, *, polled: bool = False) -> Job | None:
     """Return what has become of a job, and count a poll of it; None if it is gone."""

@@ -1,0 +1,39 @@
+"""The conformance suite: from the contract of the service (`reference.yaml`) to the variants that a fake has to pass.
+
+Run as a program, it prints how many variants each operation has, as a table.
+"""
+
+from collections import Counter
+from functools import cache
+
+from contract import OPERATIONS
+from expectations import Variant
+from page_variants import LISTS, page_variants
+from request_variants import request_variants
+
+
+@cache
+def variants_of(operation: str) -> tuple[Variant, ...]:
+    """Return all variants of an operation."""
+    pages = page_variants(operation) if operation in LISTS else ()
+    return (*request_variants(operation), *pages)
+
+
+def groups() -> list[tuple[str, str]]:
+    """Return the names of the groups into which the variants fall, each after the name of its operation."""
+    return list(dict.fromkeys((name, variant.group) for name in OPERATIONS for variant in variants_of(name)))
+
+
+def counts() -> dict[str, int]:
+    """Return how many variants each operation has."""
+    return dict(Counter(variant.operation for name in OPERATIONS for variant in variants_of(name)))
+
+
+def table() -> str:
+    """Return the counts as Markdown."""
+    rows = [f"| {name} | {count:,} |" for name, count in counts().items()]
+    return "\n".join(("| operation | variants |", "|---|---:|", *rows, f"| all | {sum(counts().values()):,} |"))
+
+
+if __name__ == "__main__":
+    print(table())
