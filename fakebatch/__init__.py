@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from .errors import ApiError, FixtureError, Problem, ServerError
     from .fake import FakeBatch
     from .service.accounts import Account
+    from .service.apps import App
+    from .service.clusters.records import Cluster
     from .service.images import Image
     from .service.jobs.records import Job
     from .service.progress import Attempt, Result
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Account",
     "ApiError",
+    "App",
     "Attempt",
     "Call",
+    "Cluster",
     "FakeBatch",
     "FixtureError",
     "Image",
@@ -36,8 +40,10 @@ __all__ = [
 _HOMES = {
     "Account": "service.accounts",
     "ApiError": "errors",
+    "App": "service.apps",
     "Attempt": "service.progress",
     "Call": "state.calls",
+    "Cluster": "service.clusters.records",
     "FakeBatch": "fake",
     "FixtureError": "errors",
     "Image": "service.images",

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .service.progress import Attempt, Result, RunFunction
+from .service.progress import Attempt, Result, RunFunction, exited, timed_out
 
 _WORKER = "127.0.0.1"
 
@@ -46,15 +46,11 @@ def local_command(folder: str | os.PathLike[str]) -> RunFunction:
                 code = child.wait(timeout=attempt.timeout)
             except subprocess.TimeoutExpired:
                 _kill(child)
-                message = f"the instance ran longer than its Timeout of {attempt.timeout} s"
-                return Result(0, "InstanceTimeout", message, message)
+                return timed_out(attempt.timeout)
             except BaseException:
                 _kill(child)
                 raise
-        if code == 0:
-            return Result()
-        code = code if code > 0 else 128 - code
-        return Result(code, "ProgramExitNonZero", f"exit code {code}", f"exit code {code}")
+        return exited(code if code >= 0 else 128 - code)
 
     return run
 

@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from .errors import NotStartedError, ServerError
 from .forks import in_child
 from .service.accounts import Account
+from .service.apps import APPS, App
+from .service.clusters.live import Clusters
+from .service.clusters.operations import CLUSTERS
+from .service.clusters.records import Cluster
 from .service.description import describe
 from .service.images import IMAGES, Image
 from .service.jobs.live import Jobs
@@ -27,7 +31,7 @@ from .state.calls import Call, Calls
 from .state.clock import Clock, WorldClock, utc_now
 from .state.collection import Collection
 from .state.parameters import MOST_BODY_BYTES
-from .wire.application import App
+from .wire.application import App as Application
 from .wire.responses import refuse
 from .wire.server import Server
 
@@ -36,7 +40,7 @@ if TYPE_CHECKING:
 
     from .redirect.hosts import Target
 
-Fixture = str | os.PathLike[str] | Image | Job
+Fixture = str | os.PathLike[str] | Image | Job | Cluster | App
 """What a world is made of: the path of a fixture file, or a record."""
 
 
@@ -77,7 +81,7 @@ class FakeBatch:
         self._starting = threading.RLock()
         in_child(self, FakeBatch._after_fork)
         self.world: World = World(describe(fixtures or None, accounts), clock or utc_now)
-        self._app = App(self.world, on_call)
+        self._app = Application(self.world, on_call)
 
     def show(self, world: World) -> None:
         """Serve another world under the same URL, from its baseline on. What is still being asked is cut off."""
@@ -268,6 +272,16 @@ class FakeBatch:
     def jobs(self) -> Jobs:
         """The jobs, by Id: a live collection, and what moves them by hand."""
         return cast("Jobs", self.world.collection(JOBS))
+
+    @property
+    def clusters(self) -> Clusters:
+        """The clusters, by Id: a live collection, and what moves their VMs by hand."""
+        return cast("Clusters", self.world.collection(CLUSTERS))
+
+    @property
+    def apps(self) -> Collection[App]:
+        """The apps, by name: a live collection. Another owner's is `42:echo`, a public one `Public:echo`."""
+        return self.world.collection(APPS)
 
     @property
     def clock(self) -> WorldClock:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from datetime import UTC
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from fakebatch import Account, Image
 from fakebatch.errors import Problem
 from fakebatch.fixture_files.problems import Place
-from fakebatch.fixture_files.reading import Entries
+from fakebatch.fixture_files.reading import Entries, Kind
 from fakebatch.fixture_files.yaml_text import Document
 from fakebatch.service.baseline import load
 from fakebatch.service.description import Baseline
@@ -256,11 +257,14 @@ class Job(msgspec.Struct, frozen=True, rename="pascal"):
     tasks: list[Task] = []
 
 
+JOBS = Kind(partial(msgspec.convert, type=Job), "Name", True, "job", Job)
+
+
 def test_repeat_replaces_the_placeholder_in_texts_at_any_depth_of_any_record() -> None:
     text = "[{Name: 'j-{n}', Tasks: [{Command: 'run {n:02}', Environment: {K: 'v{n}', L: '{{}}'}}], repeat: 2}]"
     document, problems = Document("w.yaml", text), list[Problem]()
     entries: list[Any] = document.data
-    expanded = Entries(problems).expand(Place(document), enumerate(entries), Job, "Name", "job")
+    expanded = Entries(problems).expand(Place(document), enumerate(entries), JOBS)
     assert expanded.records == [
         Job(f"j-{number}", [Task(f"run 0{number}", {"K": f"v{number}", "L": "{}"})]) for number in range(2)
     ]
@@ -271,7 +275,7 @@ def test_what_is_wrong_deep_inside_of_a_repeated_record_is_said_there() -> None:
     text = "[{Name: 'j-{n}', Tasks: [{Command: '{i}'}], repeat: 2}, {Name: a, Tasks: [{Command: 5}]}]"
     document, problems = Document("w.yaml", text), list[Problem]()
     entries: list[Any] = document.data
-    assert not Entries(problems).expand(Place(document), enumerate(entries), Job, "Name", "job").records
+    assert not Entries(problems).expand(Place(document), enumerate(entries), JOBS).records
     assert list(map(str, problems)) == [
         "w.yaml:1:36: [0].Tasks[0].Command: unknown placeholder {i}; the only one is {n} (a brace itself is {{ or }})",
         "w.yaml:1:85: [1].Tasks[0].Command: Expected `str`, got `int`",

@@ -223,7 +223,7 @@ def test_each_operation_is_refused_in_the_states_in_which_it_makes_no_sense(fake
     }
     for (method, path), states in allowed.items():
         for state in ("Waiting", "Running", "Finished", "Failed", "Stopped"):
-            fake.jobs.put(Job(id="job-x", state=state))  # type: ignore[arg-type]
+            fake.jobs.put(Job(id="job-x", state=state))
             status, answer = ask(method, f"/jobs/job-x{path}", {"Priority": 3} if method == "PUT" else None)
             if state in states:
                 assert status < 300

@@ -151,7 +151,7 @@ def test_a_job_is_moved_by_hand(fake: FakeBatch, ask: Asking) -> None:
     assert fake.jobs.stop(ids[2]).state == "Stopped"
     with pytest.raises(KeyError, match="no job 'job-none'"):
         fake.jobs.finish("job-none")
-    with pytest.raises(TypeError, match="^message is a text, not 5$"):
+    with pytest.raises(TypeError, match=r"^message is a text, not 5$"):
         fake.jobs.fail(ids[0], 5)  # type: ignore[arg-type]
 
 
@@ -466,7 +466,7 @@ def test_a_step_lets_the_job_be_in_another_state(fake: FakeBatch, ask: Asking) -
 def test_a_state_that_is_none_is_refused(fake: FakeBatch) -> None:
     with pytest.raises(ValueError, match=r"^'Finishd' is not a state; did you mean 'Finished'[?] Known are Waiting, "):
         fake.on("GetJob").becomes("Finishd")
-    with pytest.raises(ValueError, match="^ListImages names nothing that could be in another state$"):
+    with pytest.raises(ValueError, match=r"^ListImages names nothing that could be in another state$"):
         fake.on("ListImages").becomes("Finished")
     fake.world.take_failures()
 
@@ -479,6 +479,8 @@ def test_a_step_may_add_a_job(fake: FakeBatch, ask: Asking) -> None:
 
 
 # What an instance does.
+
+NO_RESULT = "the function of an instance returns an exit code, a Result or None, not '0'"
 
 
 def test_a_function_is_what_an_instance_does(fake: FakeBatch, ask: Asking) -> None:
@@ -518,7 +520,7 @@ def test_a_function_is_what_an_instance_does(fake: FakeBatch, ask: Asking) -> No
         (OSError(), Result(1, "OSError", "", "OSError"), None),
         (AssertionError("1 == 2"), Result(1, "AssertionError", "1 == 2", "1 == 2"), AssertionError),
         (KeyboardInterrupt(), Result(1, "KeyboardInterrupt", "", "KeyboardInterrupt"), KeyboardInterrupt),
-        ("0", Result(1, "TypeError", "the function returned no result", "the function returned no result"), TypeError),
+        ("0", Result(1, "TypeError", NO_RESULT, NO_RESULT), TypeError),
     ],
 )
 def test_a_function_may_end_so(fake: FakeBatch, ask: Asking, answer: Any, result: Result, told: Any) -> None:

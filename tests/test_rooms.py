@@ -17,7 +17,7 @@ FLOORS = [
     {"errors", "forks"},
     {"fixture_files", "state"},
     {"service"},
-    {"redirect"},
+    {"redirect", "child_command"},
     {"wire"},
     {"control"},
     {"sdk"},

@@ -172,8 +172,15 @@ EXAMPLE_TIME = "2016-11-01T15:25:02.837728Z"
 
 # What several descriptions have in common.
 
-TEXTS = Map(values=Text(blank=True))
+TEXTS = Map(values=Text(blank=True), default={}, blank=True)
 """A map of texts."""
+
+
+def events_of(description: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names of the events that a description wants to be told of. [doc]"""
+    topic = (description.get("Notification") or {}).get("Topic")
+    events = topic.get("Events") if isinstance(topic, dict) else None
+    return frozenset(event for event in events if isinstance(event, str)) if isinstance(events, list) else frozenset()
 
 
 def check_spot(body: Mapping[str, Any], path: tuple[str, ...]) -> None:

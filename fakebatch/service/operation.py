@@ -213,9 +213,9 @@ class Resource(Room, Generic[Record]):
     `name` is its section in fixture files and its attribute of `FakeBatch`, `noun` what one of them is called. `record`
     is the type of its records, `key` the field that identifies one, by its name on the wire. `owner_of` returns whose a
     record is; None for one that is everybody's to see. `catalogue` is what there is if nothing is said, in the order of
-    the keys. `identity` returns the key of a record, where it is more than that field. `place` returns where the marker
-    of a page stands in its order; by default that of Unicode. `numbered` forms the n-th Id for records that come
-    without one. `grown` is how they go on by themselves, `collection` the type of what a test has of them.
+    the keys. `identity` returns the key of a record, where it is more than that field. `place` returns where a key, or
+    the marker of a page, stands in its order; by default that of Unicode. `numbered` forms the n-th Id for records that
+    come without one. `grown` is how they go on by themselves, `collection` the type of what a test has of them.
     """
 
     def __init__(
@@ -239,7 +239,7 @@ class Resource(Room, Generic[Record]):
         self.key = key
         self.catalogue = catalogue
         self.key_field = python_name(key)
-        self.key_of: Callable[[Record], str] = identity or self.marker_of
+        self.key_of: Callable[[Record], str] = identity or (lambda record: str(getattr(record, self.key_field)))
         self.place = place
         self.numbered = numbered
         self.grown = grown
@@ -248,10 +248,6 @@ class Resource(Room, Generic[Record]):
         """By which name paths have its key."""
         self.entry_rules: Rules | None = record.fields() if issubclass(record, Described) else None
         """The fields that one may be written with in a fixture file; None if these are the fields of the record."""
-
-    def marker_of(self, record: Record) -> str:
-        """Return the marker that begins with a record."""
-        return str(getattr(record, self.key_field))
 
     def check(self, record: object) -> None:
         """Raise TypeError for what is not a valid record of this resource."""

@@ -80,6 +80,18 @@ class Result(msgspec.Struct, frozen=True, rename="pascal"):
 SUCCESS = Result()
 
 
+def exited(code: int, message: str = "") -> Result:
+    """Return what an instance ends with whose program has this exit code. The word for it is invented. [choice]"""
+    text = message or f"exit code {code}"
+    return Result(code, "ProgramExitNonZero", text, text) if code else SUCCESS
+
+
+def timed_out(seconds: int) -> Result:
+    """Return what an instance ends with that ran longer than its Timeout. The word for it is invented. [choice]"""
+    text = f"the instance ran longer than its Timeout of {seconds} s"
+    return Result(0, "InstanceTimeout", text, text)
+
+
 class Attempt(msgspec.Struct, frozen=True):
     """What is known of an attempt to run an instance of a task, as it ends."""
 
@@ -119,8 +131,8 @@ class Fail(msgspec.Struct, frozen=True):
 
     def result(self) -> Result:
         """Return what an instance ends with."""
-        message = self.message or f"exit code {self.exit_code}"
-        return Result(self.exit_code, "ProgramExitNonZero", message, message)
+        failed = exited(self.exit_code or 1, self.message)
+        return msgspec.structs.replace(failed, exit_code=self.exit_code)
 
 
 End = Literal["Finished", "Stopped"]
@@ -279,6 +291,25 @@ class PendingError(Exception):
         super().__init__()
         self.function = function
         self.attempts = attempts
+
+
+def result_of(function: RunFunction, attempt: Attempt) -> tuple[Result, BaseException | None]:
+    """Call a function for an attempt, and return how the attempt ends, and what the test is to be told of.
+
+    An `Exception` is one of the ways in which an instance fails. A failed assertion is the test's own failure, as is
+    what is no `Exception`: also what `pytest.fail` raises.
+    """
+    try:
+        result: Any = function(attempt)
+    except BaseException as error:
+        failed = Result(1, type(error).__name__, str(error), str(error) or type(error).__name__)
+        return failed, error if isinstance(error, AssertionError) or not isinstance(error, Exception) else None
+    if isinstance(result, Result):
+        return result, None
+    if result is None or (isinstance(result, int) and not isinstance(result, bool)):
+        return exited(result or 0), None
+    problem = f"the function of an instance returns an exit code, a Result or None, not {result!r}"
+    return Result(1, "TypeError", problem, problem), TypeError(problem)
 
 
 class Present(NamedTuple):

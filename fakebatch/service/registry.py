@@ -9,12 +9,14 @@ from typing import Any
 
 from ..errors import ApiError, unknown
 from ..state.collection import counted
+from .apps import APPS
+from .clusters.operations import CLUSTERS
 from .images import IMAGES
 from .jobs.operations import JOBS
 from .operation import Operation, Resource, Room
 from .quotas import QUOTAS
 
-RESOURCES: tuple[Resource[Any], ...] = (IMAGES, JOBS)
+RESOURCES: tuple[Resource[Any], ...] = (IMAGES, JOBS, CLUSTERS, APPS)
 ROOMS: tuple[Room, ...] = (*RESOURCES, QUOTAS)
 """All parts of the service, also that which keeps no records."""
 OPERATIONS = {operation.name: operation for room in ROOMS for operation in room.operations}

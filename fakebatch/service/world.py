@@ -10,7 +10,7 @@ from copy import deepcopy
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -20,12 +20,11 @@ from ..state.calls import Call, Calls
 from ..state.clock import Clock, WorldClock, in_utc, utc_now
 from ..state.collection import Collection
 from ..state.nonces import Nonces
-from ..state.tokens import MismatchError, Tokens
+from ..state.tokens import Tokens
 from .accounts import Account
 from .description import Baseline
 from .operation import Operation, Parameters, Record, Resource
 from .progress import (
-    Attempt,
     End,
     Event,
     PendingError,
@@ -36,10 +35,12 @@ from .progress import (
     Rule,
     RuleBuilder,
     choose,
+    result_of,
 )
 from .records import EXAMPLE_OWNER, format_micros
 from .registry import RESOURCES, becoming, check_operation
 from .script import EFFECTS_LISTED, CallNumbers, Step, StepBuilder
+from .view import Life, WorldView
 
 Answer = TypeVar("Answer")
 
@@ -141,12 +142,11 @@ class World:
             cast("tuple[Record, ...]", self._baseline.records.get(resource.name, ())),
             noun=resource.noun,
             key=resource.key_of,
-            mark=resource.marker_of,
             place=resource.place,
             partition=partition,
             check=resource.check,
             lock=self.lock,
-            life=_Life(self, resource, partition) if resource.grown or resource.numbered else None,
+            life=Life(self, resource, partition) if resource.grown or resource.numbered else None,
         )
 
     def _partition_of(self, resource: Resource[Record], record: Record) -> int | None:
@@ -239,7 +239,7 @@ class World:
 
     def with_id(self, resource: Resource[Record], record: Record) -> Record:
         """Return a record with an Id, if it has none. The lock is held."""
-        if resource.numbered is None or resource.marker_of(record):
+        if resource.numbered is None or getattr(record, resource.key_field):
             return record
         return msgspec.structs.replace(record, **{resource.key_field: self.next_id(resource)})
 
@@ -330,22 +330,9 @@ class World:
                     return
             for key, attempt in pending.attempts.items():
                 if key not in results:
-                    results[key] = self._result(pending.function, attempt)
-
-    def _result(self, function: Callable[[Attempt], Any], attempt: Attempt) -> Result:
-        try:
-            result = function(attempt)
-        except BaseException as error:
-            if isinstance(error, AssertionError) or not isinstance(error, Exception):
-                self.tell(error)  # the test's own failure, which it is told of: also what pytest.fail raises
-            return Result(1, type(error).__name__, str(error), str(error) or type(error).__name__)
-        if isinstance(result, Result):
-            return result
-        if result is None or (isinstance(result, int) and not isinstance(result, bool)):
-            code = result or 0
-            return Result(code, "ProgramExitNonZero", f"exit code {code}", f"exit code {code}") if code else Result()
-        self.tell(TypeError(f"the function of an instance returns an exit code, a Result or None, not {result!r}"))
-        return Result(1, "TypeError", "the function returned no result", "the function returned no result")
+                    results[key], error = result_of(pending.function, attempt)
+                    if error:
+                        self.tell(error)
 
     @property
     def events(self) -> list[Event]:
@@ -416,7 +403,7 @@ class World:
         """
         with self.lock:
             self._check_epoch(epoch)
-            view = _View(self, operation, caller)
+            view = WorldView(self, operation, caller)
             numbers = self._numbers.copy()
             self._performing = True
             try:
@@ -482,106 +469,3 @@ def _without_effect(trigger: str) -> Exception:
 def _become(resource: Resource[Record], state: str, record: Record, present: Present) -> Record:
     assert resource.grown  # noqa: S101 - a step is refused for what has no states
     return resource.grown.become(record, present, state)
-
-
-class _Life(Generic[Record]):
-    """How the records of a resource go on in a world."""
-
-    def __init__(self, world: World, resource: Resource[Record], partition: Callable[[Record], int | None]) -> None:
-        self._world = world
-        self._resource = resource
-        self._partition = partition
-
-    def _present(self, record: Record) -> Present:
-        return self._world.present(self._resource, self._partition(record))
-
-    def begin(self, record: Record) -> Record:
-        """Return a record as it comes into the world now."""
-        record = self._world.with_id(self._resource, record)
-        grown = self._resource.grown
-        return grown.begin(record, self._present(record)) if grown else record
-
-    def follow(self, record: Record, *, polled: bool = False) -> Record | None:
-        """Return what has become of a record."""
-        grown = self._resource.grown
-        return grown.follow(record, self._present(record), polled=polled) if grown else record
-
-    def change(self, record: Record, do: Callable[[Record, Present], Record]) -> Record:
-        """Return what something makes of a record at this moment."""
-        return do(record, self._present(record))
-
-    def is_mortal(self, record: Record) -> bool:
-        """Tell whether a record may be gone by itself."""
-        grown = self._resource.grown
-        return bool(grown and grown.is_mortal(record))
-
-    def settle(self, read: Callable[[], Answer]) -> Answer:
-        """Return what `read` returns, which calls `follow`."""
-        return self._world.settle(read)
-
-
-class _View:
-    """The `View` of an operation."""
-
-    def __init__(self, world: World, operation: Operation, caller: Account | None) -> None:
-        self._world = world
-        self._operation = operation
-        self.caller = caller
-        self.noted = ""
-        self._polled: list[Resource[Any]] = []
-
-    @property
-    def owner_id(self) -> int:
-        return self.caller.owner_id if self.caller else EXAMPLE_OWNER
-
-    def collection(self, resource: Resource[Record]) -> Collection[Record]:
-        return self._world.collection(resource)
-
-    def present(self, resource: Resource[Any]) -> Present:
-        return self._world.present(resource, self.owner_id)
-
-    def poll(self, resource: Resource[Record], record: Record) -> Record:
-        try:
-            return self.collection(resource).poll(resource.key_of(record))
-        except KeyError:
-            raise ApiError("InvalidResource.NotFound") from None
-
-    def poll_all(self, resource: Resource[Any]) -> None:
-        self._world.poll_all(resource, self.owner_id)
-        self._polled.append(resource)
-
-    def take_back(self) -> None:
-        """Take back the polls: the operation begins anew."""
-        for resource in self._polled:
-            self._world.take_back_poll(resource, self.owner_id)
-
-    def note(self, text: str) -> None:
-        self.noted = text
-
-    def tell(self, event: Event) -> None:
-        self._world.tell_event(event)
-
-    @property
-    def quotas(self) -> Mapping[str, Any]:
-        return self._world.quotas
-
-    def quota(self, name: str) -> int | None:
-        return cast("int | None", self.quotas.get(name))
-
-    def next_id(self, resource: Resource[Any]) -> str:
-        return self._world.next_id(resource)
-
-    def new_id(self, resource: Resource[Any], make: Callable[[Random], str]) -> str:
-        records = self.collection(resource)
-        while (key := make(self._world.random)) in records:
-            pass
-        return key
-
-    def now(self) -> str:
-        return self._world.time()
-
-    def once(self, token: str, asked: object, answer: Callable[[], Answer]) -> Answer:
-        try:
-            return self._world.tokens.once(self._operation.name, self.owner_id, token, asked, answer)
-        except MismatchError:
-            raise ApiError("IdempotentTokenMismatch") from None

@@ -50,8 +50,8 @@ class Collection(Generic[Record]):
 
     Looked up by key: `images["img-a"]`, `"img-a" in images`. Iterating sees one moment, whatever is changed meanwhile.
     `noun` is what one of them is called. `partition` tells with which other records one can be on a page, where they
-    stand in the order of `order`, which is that of what `place` makes of a marker. `mark` is the marker that begins
-    with a record. `check` raises TypeError for what can't be one of them. `life` is how they go on by themselves.
+    stand in the order of what `place` makes of a key, or of another marker. `check` raises TypeError for what can't be
+    one of them. `life` is how they go on by themselves.
     """
 
     def __init__(
@@ -60,7 +60,6 @@ class Collection(Generic[Record]):
         *,
         noun: str,
         key: Callable[[Record], str],
-        mark: Callable[[Record], str] | None = None,
         place: Callable[[str], Any] | None = None,
         partition: Callable[[Record], Hashable],
         check: Callable[[object], None],
@@ -69,9 +68,8 @@ class Collection(Generic[Record]):
     ) -> None:
         self._noun = noun
         self._key = key
-        self._mark = mark or key
         self._place = place or str
-        self._order: Callable[[Record], Any] = (lambda record: place(self._mark(record))) if place else self._mark
+        self._order: Callable[[Record], Any] = (lambda record: place(key(record))) if place else key
         self._partition = partition
         self._check = check
         self._life = life
@@ -102,7 +100,7 @@ class Collection(Generic[Record]):
                 window = records[start : start + count + 1]
                 current = [now for record in window if (now := self._current(record)) is not None]
                 if len(current) == len(window):
-                    return current[:count], self._mark(current[count]) if count < len(current) else ""
+                    return current[:count], self._key(current[count]) if count < len(current) else ""
 
         return self._settled(read)
 

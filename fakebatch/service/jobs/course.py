@@ -19,6 +19,7 @@ from ..progress import (
     Present,
     Result,
     Rule,
+    timed_out,
 )
 
 JobState = Literal["Waiting", "Running", "Finished", "Failed", "Stopped"]
@@ -64,8 +65,8 @@ class TaskRun(msgspec.Struct, frozen=True):
     """Which attempt of its running instances it is."""
     entered: int = 0
     """When the attempt began."""
-    polls: int = 0
-    """How many polls have shown the attempt."""
+    since: int = 0
+    """How many polls the job had seen when the attempt began, without the one that showed its beginning."""
 
     def fate(self, number: int) -> Fate:
         """Return how an instance stands."""
@@ -126,8 +127,8 @@ class Run(msgspec.Struct, frozen=True):
     """When the phase began that is no attempt: Waiting, or Finished."""
     seen: int = 0
     """How many of the polls of all jobs are taken into account."""
-    polls: int = 0
-    """How many polls have shown the phase."""
+    since: int = 0
+    """How many polls the job had seen when the phase began, without the one that showed its beginning."""
     polled: int = 0
     """How many polls the job has seen in all."""
     number: int = 1
@@ -147,7 +148,10 @@ class Course:
         self.message: str = job.message
         self.run = run
         self.present = present
-        self.entered, self.polls, self.start, self.end = run.entered, run.polls, run.start, run.end
+        self.entered, self.since, self.start, self.end = run.entered, run.since, run.start, run.end
+        self.polled = run.polled
+        self._shown = 0
+        """How many polls show what begins now: one, while it is polled."""
         self.gone = False
         self.changed = False
         self._events: list[tuple[str, int, str, int | None]] = []
@@ -158,46 +162,36 @@ class Course:
         """Let the clock go on to a moment."""
         while (due := self._due()) is not None and due <= moment:
             if self.state == WAITING:
-                self._begin_running(due, shown=0)
+                self._begin_running(due)
             else:
-                self._end_attempts([name for name in self._running() if self._due_of(self.tasks[name]) == due], due, 0)
+                self._end_attempts([name for name in self._running() if self._due_of(self.tasks[name]) == due], due)
 
     def poll(self, moment: int) -> None:
         """Let a poll show it."""
-        before = self.state
-        if self.state == WAITING:
-            self.polls += 1
-            self.changed = True
-            if self.rule.waiting.is_over(self.polls):
-                self._begin_running(moment, shown=1)
-        elif self.state == RUNNING:
-            self.changed = True
-            for name in self._running():
-                task = self.tasks[name]
-                self.tasks[name] = msgspec.structs.replace(task, polls=task.polls + 1)
+        self.polled += 1
+        self._shown = 1
+        if self.state == WAITING and self.rule.waiting.is_over(self.polled - self.since):
+            self._begin_running(moment)
         elif self.state == FINISHED and self.job.auto_release:
-            self.polls += 1
-            self.changed = True
-            self.gone = self.polls > 1
+            self.gone = self.polled - self.since > 1
         self._settle(moment)
         self.go_to(moment)  # what takes no time is over by now
-        if before != FINISHED:
-            self.polls = 1 if self.state == FINISHED else self.polls
+        self._shown = 0
 
     def _settle(self, moment: int) -> None:
         """End the attempts that have been shown often enough, and those that follow, and so on."""
         while self.state == RUNNING:
-            over = [name for name in self._running() if self.rule.running.is_over(self.tasks[name].polls)]
+            over = [name for name in self._running() if self.rule.running.is_over(self.polled - self.tasks[name].since)]
             if not over:
                 return
-            self._end_attempts(over, moment, shown=1)
+            self._end_attempts(over, moment)
 
     def advance(self, moment: int) -> None:
         """Go over the next change."""
         if self.state == WAITING:
-            self._begin_running(moment, shown=0)
+            self._begin_running(moment)
         elif self.state == RUNNING:
-            self._end_attempts(list(self._running()), moment, shown=0)
+            self._end_attempts(list(self._running()), moment)
 
     def finish(self, moment: int) -> None:
         """End well, whatever the rule says."""
@@ -243,7 +237,7 @@ class Course:
     def _running(self) -> Iterator[str]:
         return (name for name, task in self.tasks.items() if task.state == RUNNING)
 
-    def _begin_running(self, moment: int, *, shown: int) -> None:
+    def _begin_running(self, moment: int) -> None:
         """Leave the state Waiting: for the tasks that need no others, or because the job itself fails."""
         itself = next((fail for fail in self.rule.fails if fail.task is None), None)
         if itself:
@@ -251,21 +245,19 @@ class Course:
             return
         self.state, self.start, self.changed = RUNNING, moment, True
         self._tell("Job", RUNNING, moment)
-        self._start_tasks(moment, shown)
+        self._start_tasks(moment)
         if not any(self._running()):  # all were Finished before it was started again
             self._finish(FINISHED, moment)
-        elif shown:
-            self._settle(moment)
 
-    def _start_tasks(self, moment: int, shown: int) -> None:
+    def _start_tasks(self, moment: int) -> None:
         for name, task in self.tasks.items():
             if task.state == WAITING and all(self.tasks[before].state == FINISHED for before in task.before):
                 begun = msgspec.structs.replace(
-                    task, start=task.start or moment, attempt=1, entered=moment, polls=shown
+                    task, start=task.start or moment, attempt=1, entered=moment, since=self.polled - self._shown
                 )
                 self._change(name, begun, {WAITING: Fate(RUNNING, 0, moment)}, {}, moment)
 
-    def _end_attempts(self, names: Iterable[str], moment: int, shown: int) -> None:
+    def _end_attempts(self, names: Iterable[str], moment: int) -> None:
         """End the attempts of some tasks: their instances succeed, are tried again, or fail for good."""
         before = dict(self.tasks)
         names = list(names)
@@ -273,13 +265,13 @@ class Course:
         told, self._events = self._events, []
         failed = None
         for name, outcome in zip(names, outcomes, strict=True):
-            failed = failed or self._end_attempt(name, outcome, moment, shown)
+            failed = failed or self._end_attempt(name, outcome, moment)
         if failed and self.job.job_fail_on_instance_fail:
             self.message = failed
             self._stop_tasks(moment)
             self._finish(FAILED, moment)
         else:
-            self._start_tasks(moment, shown)
+            self._start_tasks(moment)
             if not any(self._running()):
                 if self.rule.end == STOPPED:
                     # Somebody else is faster than the end of the last ones.
@@ -290,7 +282,7 @@ class Course:
                     self._finish(FINISHED, moment)
         self._events = told + self._events
 
-    def _end_attempt(self, name: str, outcome: "_Outcome", moment: int, shown: int) -> str:
+    def _end_attempt(self, name: str, outcome: "_Outcome", moment: int) -> str:
         """End the attempt of a task, and return what the job says of it if an instance has failed for good."""
         task = first = self.tasks[name]
         attempt = task.attempt
@@ -308,7 +300,7 @@ class Course:
 
         numbers = {number: fate(result) for number, result in outcome.of.items()}
         if again:
-            task = msgspec.structs.replace(task, attempt=attempt + 1, entered=moment, polls=shown)
+            task = msgspec.structs.replace(task, attempt=attempt + 1, entered=moment, since=self.polled - self._shown)
         self._change(name, task, {RUNNING: fate(outcome.rest)}, numbers, moment)
         results = {number: result for number, result in outcome.of.items() if result}
         result = outcome.rest or next(iter(results.values()), None)
@@ -330,7 +322,7 @@ class Course:
             for number in task.numbers(RUNNING):
                 key = (self.job.id, self.run.number, name, number, task.attempt)
                 if self._timed_out(task, moment):
-                    results[number] = _timed_out(task)
+                    results[number] = timed_out(task.timeout // MICROSECONDS)
                 elif key in self.present.results:
                     result = self.present.results[key]
                     results[number] = None if result == SUCCESS else result
@@ -348,7 +340,7 @@ class Course:
         """Return how the rule lets the attempt of a task end."""
         task = self.tasks[name]
         if self._timed_out(task, moment):
-            return _Outcome(_timed_out(task), {}, 0)
+            return _Outcome(timed_out(task.timeout // MICROSECONDS), {}, 0)
         rest: Result | None = None
         of: dict[int, Result | None] = {}
         repeats = 0
@@ -374,7 +366,7 @@ class Course:
 
     def _finish(self, state: JobState, moment: int) -> None:
         self.state, self.end, self.changed = state, moment, True
-        self.entered, self.polls = moment, 0
+        self.entered, self.since = moment, self.polled - self._shown
         self._tell("Job", state, moment)
 
     def _change(
@@ -409,12 +401,6 @@ class _Outcome(msgspec.Struct, frozen=True):
     of: Mapping[int, Result | None]
     repeats: int
     """How many attempts end so, as far as the rule tells."""
-
-
-def _timed_out(task: TaskRun) -> Result:
-    seconds = task.timeout // MICROSECONDS
-    message = f"the instance ran longer than its Timeout of {seconds} s"
-    return Result(0, "InstanceTimeout", message, message)
 
 
 class Goes(Protocol):

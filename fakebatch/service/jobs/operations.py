@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ...errors import ApiError
+from ..apps import prepare
+from ..clusters.operations import check_cluster
 from ..images import check_image
 from ..operation import (
     TOKEN,
@@ -90,6 +92,7 @@ def create_job(view: View, parameters: Parameters) -> Created | Answered:
     synchronous = parameters.query.get("sync", "false").lower() != "false"
 
     def create() -> Created | Answered:
+        app_command = prepare(view, description["App"]) if description["Type"] == "App" else {}
         _check_quota(view)
         present = view.present(JOBS)
         job = Job.created(
@@ -99,6 +102,7 @@ def create_job(view: View, parameters: Parameters) -> Created | Answered:
             creation_time=format_micros(present.now),
             begun_micros=present.now,
             seen=len(present.polls),
+            app_command=app_command,
         )
         job = msgspec.structs.replace(job, run=job.begun(present))
         if f"OnJob{WAITING}" in job.told_of:
@@ -117,7 +121,9 @@ def _check_places(view: View, description: dict[str, Any]) -> None:
         return
     for name, task in description["DAG"]["Tasks"].items():
         path = ("DAG", "Tasks", name)
-        if not task.get("ClusterId"):
+        if task.get("ClusterId"):
+            check_cluster(view, task["ClusterId"], (*path, "ClusterId"))
+        else:
             check_image(view, task["AutoCluster"].get("ImageId"), (*path, "AutoCluster", "ImageId"))
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 import msgspec
 
 from ...errors import FieldError
-from ..described import EXAMPLE_TIME, OWNER, TIME, Described, check_id, encode, time_of
+from ..clusters.description import EXAMPLE_CLUSTER
+from ..described import EXAMPLE_TIME, OWNER, TIME, Described, check_id, encode, events_of, time_of
 from ..progress import MICROSECONDS, Attempt, Event, Present, Result
 from ..records import EXAMPLE_OWNER, format_micros, micros_of
 from ..rules import Rules, Text
@@ -29,9 +30,6 @@ from .course import (
     restarted,
 )
 from .description import APP_TASK, DEFAULT_TIMEOUT, JOB, check_description, order, rules_of
-
-EXAMPLE_CLUSTER = {"InstanceType": "ecs.sn1.large", "ImageId": "img-ubuntu"}
-"""Where tasks of fixture files run that do not say it. [choice]"""
 
 
 class Metrics(msgspec.Struct, frozen=True):
@@ -278,15 +276,13 @@ class Job(Described, frozen=True, kw_only=True):
     @classmethod
     def created(cls, description: Mapping[str, Any], **fields: Any) -> Self:
         """Return the job with a description that was found right, and fields that the service adds."""
-        topic = (description.get("Notification") or {}).get("Topic")
-        events = topic.get("Events") if isinstance(topic, dict) else None
         kept = {
             "name": description["Name"],
             "type": description["Type"],
             "priority": description.get("Priority") or 0,
             "auto_release": bool(description.get("AutoRelease")),
             "job_fail_on_instance_fail": description.get("JobFailOnInstanceFail") is not False,
-            "told_of": frozenset(event for event in events or () if isinstance(event, str)),
+            "told_of": events_of(description),
             "described": encode(description, rules_of(description)),
         }
         return cls.made(**kept | fields)
@@ -464,7 +460,8 @@ class Job(Described, frozen=True, kw_only=True):
             course.run,
             tasks=course.tasks,
             entered=course.entered,
-            polls=course.polls,
+            since=course.since,
+            polled=course.polled,
             start=course.start,
             end=course.end,
             **changes,
@@ -481,6 +478,7 @@ class Job(Described, frozen=True, kw_only=True):
             rule=present.choose("job", self.name),
             tasks=restarted(run.tasks),
             entered=present.now,
+            since=run.polled,
             seen=len(present.polls),
             polled=run.polled,
             number=run.number + 1,
@@ -493,7 +491,9 @@ class Job(Described, frozen=True, kw_only=True):
             self, state=WAITING, message="", times=(0, 0), begun_micros=present.now, seen=len(present.polls), run=None
         )
         run = self.run or waiting.begun(present)
-        again = msgspec.structs.replace(waiting.begun(present), polled=run.polled, number=run.number + 1)
+        again = msgspec.structs.replace(
+            waiting.begun(present), since=run.polled, polled=run.polled, number=run.number + 1
+        )
         return msgspec.structs.replace(waiting, run=again)
 
 
@@ -516,10 +516,9 @@ def follow(job: Job, present: Present, *, polled: bool = False) -> Job | None:
         course.poll(present.now)
     if course.gone:
         return None
-    if not course.changed:
+    if not course.changed and course.polled == (run.polled if run else 0):
         return job
-    polls = course.run.polled + len(present.polls) - seen + polled
-    return job.after(course, seen=len(present.polls), polled=polls)
+    return job.after(course, seen=len(present.polls))
 
 
 def moved(job: Job, present: Present, move: Callable[[Course, int], None]) -> Job:
