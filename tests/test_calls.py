@@ -136,6 +136,7 @@ def test_to_wait_for_what_is_none_is_refused(wait: Callable[[Calls], object], er
     assert str(caught.value).startswith(error)
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # later Pythons warn of any fork beside threads
 def test_a_forked_child_waits_for_its_own_calls() -> None:
     fake = FakeBatch()
     threading.Thread(target=lambda: fake.calls.wait_until(FOREVER, None, 2), daemon=True).start()

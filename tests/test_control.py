@@ -3,6 +3,7 @@
 import http.client
 import json
 import pickle
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +21,9 @@ from werkzeug.test import Client
 
 from fakebatch import Account, App, Call, Cluster, FakeBatch, Image, Job
 from fakebatch.control import api, loading
+from fakebatch.control import page as page_module
+from fakebatch.service.registry import RESOURCES
+from fakebatch.state import calls as calls_module
 from fakebatch.state.parameters import MOST_CONTROL_BYTES
 
 NOW = datetime(2026, 1, 1)
@@ -163,8 +167,6 @@ def test_the_page_is_served_with_a_policy_that_lets_nothing_run_but_what_is_in_i
 
 
 def test_what_is_inline_in_the_page_is_allowed_by_its_hash(tmp_path: Path) -> None:
-    from fakebatch.control import page as page_module
-
     (tmp_path / "page.html").write_text("<style>p {}</style><script>1</script>")
     with mock.patch.object(page_module, "files", lambda _: tmp_path):
         _, policy = page_module.page.__wrapped__()
@@ -237,8 +239,6 @@ def test_a_name_that_may_be_rebound_to_this_machine_may_not(fake: FakeBatch, hos
 
 
 def test_a_request_without_a_host_may_not(served: FakeBatch) -> None:
-    import socket
-
     with socket.create_connection((served.host, served.port), FOREVER) as connection:
         connection.sendall(b"GET /_fakebatch/health HTTP/1.0\r\n\r\n")
         assert connection.recv(100).startswith(b"HTTP/1.1 403 Forbidden\r\n")
@@ -288,7 +288,7 @@ def test_what_there_is_not_is_said_with_the_nearest(control: Control) -> None:
     assert control.refusal("GET", "/image") == (
         404,
         "'image' is not anything that control has; did you mean 'images'? Known are health, reset, calls, script, "
-        "progress, world, clock, events, images, jobs, clusters, apps.",
+        f"progress, world, clock, events, {', '.join(resource.name for resource in RESOURCES)}.",
     )
     assert control.refusal("GET", "x")[0] == 404
     assert control.refusal("POST", "/jobs/job-1/finsh")[0] == 404
@@ -397,8 +397,6 @@ def test_a_body_may_come_in_chunks(served: FakeBatch) -> None:
 
 
 def test_a_body_that_ends_early_is_refused(served: FakeBatch) -> None:
-    import socket
-
     with socket.create_connection((served.host, served.port), FOREVER) as connection:
         connection.sendall(b"PUT /_fakebatch/world HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nimages")
         connection.shutdown(socket.SHUT_WR)
@@ -506,8 +504,6 @@ def test_calls_are_numbered_from_the_last_reset_on(fake: FakeBatch, control: Con
 
 
 def test_numbers_go_on_where_old_calls_are_let_go(fake: FakeBatch, control: Control) -> None:
-    from fakebatch.state import calls as calls_module
-
     with mock.patch.object(calls_module, "NEWEST", 2):
         for _ in range(5):
             Asking(fake).get("/images")

@@ -171,7 +171,7 @@ class Calls(Sequence[Call]):
 
     def __init__(self, check_operation: Callable[[str], object], lock: threading.RLock) -> None:
         self._check_operation = check_operation
-        self.lock = lock
+        self.lock: threading.RLock = lock
         self._calls: deque[Call] = deque()
         self._bytes = 0
         self._bodies = 0
