@@ -214,6 +214,7 @@ def test_an_address_of_this_machine_and_a_name_that_was_given_may_ask(base: str)
         "evil.example:8888",
         "127.0.0.1.evil.example",
         "localhost.evil.example",
+        "fakebatch.evil.example",
         "evil.example,localhost",
         "localhost@evil.example",
         "localhost:8888:evil",
@@ -227,7 +228,8 @@ def test_an_address_of_this_machine_and_a_name_that_was_given_may_ask(base: str)
         ":80",
     ],
 )
-def test_a_name_that_may_be_rebound_to_this_machine_may_not(fake: FakeBatch, host: str) -> None:
+def test_a_name_that_may_be_rebound_to_this_machine_may_not(host: str) -> None:
+    fake = FakeBatch(control=True, control_hosts=["fakebatch"])
     fake.on("any").fail("Throttling")
     reply = Control(fake)("POST", "/reset", Host=host)
     assert reply.status == 403

@@ -53,11 +53,10 @@ class Duration(NamedTuple):
         """Return it as a fixture file writes it."""
         if self.polls is not None:
             return self.polls
-        # In one of the units it was given, with so many digits.
+        # It was given in one of the units, with not more digits; what a smaller one can hold of it, it holds exactly.
         numbers = ((self.micros or 0) / (seconds * MICROSECONDS) for seconds in _UNITS.values())
         texts = (f"{number:.6f}".rstrip("0").rstrip(".") + unit for number, unit in zip(numbers, _UNITS, strict=True))
-        exact = (text for text in texts if _LENGTH.fullmatch(text) and parse_duration(text) == self)
-        return "forever" if self.micros is None else next(exact)
+        return "forever" if self.micros is None else next(filter(_LENGTH.fullmatch, texts))
 
 
 LENGTHS = ("waiting", "running", "starting", "deleting")
