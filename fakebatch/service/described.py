@@ -192,8 +192,6 @@ def check_spot(body: Mapping[str, Any], path: tuple[str, ...]) -> None:
     if body.get("SpotStrategy") != "SpotWithPriceLimit" or limit is None:
         return
     where = (*path, "SpotPriceLimit")
-    if isinstance(limit, bool) or not isinstance(limit, int | float):
-        raise invalid(where, "Its type must be number.")
     if round(limit, 3) != limit:
         raise invalid(where, "It must have at most 3 decimals.")
 
