@@ -301,7 +301,8 @@ class Number(Field, frozen=True, kw_only=True):
 
     def problem(self, value: Any) -> str:
         """Return what is wrong with a value."""
-        return "Its type must be number." if isinstance(value, bool) or not isinstance(value, int | float) else ""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return "" if number else "Its type must be number."
 
 
 class List(Field, frozen=True, kw_only=True):
