@@ -149,7 +149,7 @@ def path_of(name: str) -> str:
     path, _, document = WRITTEN[CHOSEN.get(name, name)]
     values = {each["name"]: each["example"] for each in document["parameters"] if "example" in each}
     flag = DECLARED[name].chosen_by
-    return path.format(**values) + (f"?{flag}" if flag else "")
+    return f"{path.format(**values)}?{flag}" if flag else str(path.format(**values))
 
 
 def populated() -> Asking:
