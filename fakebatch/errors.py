@@ -62,6 +62,9 @@ def document_parameter(name: str, *, mandatory: bool) -> None:
         DOCUMENTED.setdefault(f"Missing{name}", (400, _MISSING.replace("{Parameter}", name)))
 
 
+_MANY = 12
+"""More names than so many are not listed where a near one is known."""
+
 _OPTIONAL_ARGUMENTS = {"Message": "", "StringToSign": ""}
 """Arguments that may be left out. The reference itself prints `... is not valid. ` with nothing behind it. [doc]"""
 
@@ -81,9 +84,13 @@ def nearest(seen: str, allowed: Iterable[str]) -> str:
 
 
 def unknown(name: object, what: str, allowed: Iterable[str]) -> str:
-    """Return that a name is not `what` it should be, with the nearest right spelling and all that are allowed."""
+    """Return that a name is not `what` it should be, with the nearest right spelling, and all that are allowed: where
+    there are many, only if none is near.
+    """
     names = list(allowed)
     hint = nearest(str(name), names)
+    if hint and len(names) > _MANY:
+        return f"{name!r} is not {what}{hint}"
     return f"{name!r} is not {what}{f'{hint} K' if hint else '; k'}nown are {', '.join(names)}."
 
 
