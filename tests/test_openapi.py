@@ -209,6 +209,7 @@ def readings() -> Iterator[Any]:
             yield LOADED[path]["GET"].Case(path_parameters=values, query={flag: ""} if flag else {})
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: mode.value)
 @pytest.mark.parametrize("name", sorted(WRITTEN))
 def test_no_answer_is_other_than_it_says(name: str, mode: GenerationMode) -> None:
