@@ -42,6 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print_schema = commands.add_parser("schema", help="print the JSON Schema of fixture files, for editors")
     print_schema.set_defaults(run=_schema)
 
+    print_openapi = commands.add_parser("openapi", help="print the OpenAPI document of what is faked")
+    print_openapi.add_argument("--control", action="store_true", help="with the fake's own control interface")
+    print_openapi.set_defaults(run=_openapi)
+
     options = parser.parse_args(arguments)
     # As standard error does it: a line for which a terminal lacks a character must not be lost.
     getattr(sys.stdout, "reconfigure", lambda **_: None)(errors="backslashreplace")
@@ -67,4 +71,12 @@ def _check(options: argparse.Namespace) -> int:
 
 def _schema(options: argparse.Namespace) -> int:  # noqa: ARG001 - every command takes its options
     print(json.dumps(schema(), indent=2))
+    return 0
+
+
+def _openapi(options: argparse.Namespace) -> int:
+    from ..control.openapi import control_openapi  # no other command needs them
+    from ..service.openapi import openapi
+
+    print(json.dumps(control_openapi() if options.control else openapi(), indent=2))
     return 0

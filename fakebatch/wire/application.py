@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from ..errors import ApiError
 from ..service.accounts import Account
-from ..service.operation import Answered, Operation, Page, Parameters
+from ..service.operation import API_VERSION, Answered, Operation, Page, Parameters
 from ..service.progress import PendingError
 from ..service.registry import match
 from ..service.script import NO_BODY, Failure, Step, encode_body
@@ -29,8 +29,6 @@ from .responses import encode, error_body, new_request_id, response_headers, sta
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
-API_VERSION = "2015-11-11"
 
 _PIECES = 20
 """In how many pieces a body trickles, where the server does not spread it."""

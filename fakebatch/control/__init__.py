@@ -1,0 +1,1 @@
+"""Control: the HTTP interface of the fake itself, for those who are not in its process."""
