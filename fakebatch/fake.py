@@ -237,16 +237,11 @@ class FakeBatch:
 
         Raises ServerError if it is not started.
         """
-        from .redirect.hosts import ENVIRONMENT_VARIABLE
+        from .redirect.hosts import ENVIRONMENT_VARIABLE, described
 
-        target = self._target()
-        try:
-            tls = (str(target.tls_port()), target.ca_bundle())
-        except ServerError:  # without the extra; the child says so if it connects to port 443
-            tls = ("", "")
         folders = [str(Path(__file__).parent / "redirect" / "child"), os.environ.get("PYTHONPATH", "")]
         return {
-            ENVIRONMENT_VARIABLE: "\t".join((target.host, str(target.port()), *tls)),
+            ENVIRONMENT_VARIABLE: described(self._target()),
             "PYTHONPATH": os.pathsep.join(filter(None, folders)),
         }
 
