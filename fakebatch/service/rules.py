@@ -272,6 +272,11 @@ class Number(Field, frozen=True, kw_only=True):
 
     type: ClassVar[str] = "number"
 
+    def problem(self, value: Any) -> str:
+        """Return what is wrong with a value."""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return "" if number else "Its type must be number."
+
 
 class List(Field, frozen=True, kw_only=True):
     """A field that is a list of texts."""
