@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fakebatch import Account, Image
-from fakebatch.errors import Problem
+from fakebatch.errors import FixtureError, Problem
 from fakebatch.fixture_files.problems import Place
 from fakebatch.fixture_files.reading import Entries, Kind
 from fakebatch.fixture_files.yaml_text import Document
@@ -376,6 +376,73 @@ def test_the_schema_accepts_the_project_s_own_files(path: Path) -> None:
 def test_the_schema_refuses_what_the_loader_refuses(wrong: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(wrong, schema())
+
+
+def step(written: str) -> dict[str, Any]:
+    return {"script": [Document("w.yaml", written).data]}
+
+
+@pytest.mark.parametrize("key", ["on", '"on"', "'on'"])
+def test_the_trigger_of_a_step_is_read_in_quotes_and_without(key: str, tmp_path: Path) -> None:
+    written = f"{key}: GetJob\ndelay: 1"
+    assert step(written) == {"script": [{"on": "GetJob", "delay": 1}]}
+    jsonschema.validate(step(written), schema())
+    (tmp_path / "w.yaml").write_text(f"script:\n  - {{{key}: GetJob, delay: 1}}\n", encoding="utf-8")
+    assert load(tmp_path / "w.yaml").script[0].operation == "GetJob"
+
+
+def offered(path: str) -> list[Any]:
+    """Return what editors offer at a place of the schema: the values of all lists that they find there."""
+    found = schema()["$defs"]
+    for part in path.split("."):
+        found = found[part]
+    enums = [found, *found.get("anyOf", ())]
+    return [value for part in enums for value in part.get("enum", ())]
+
+
+def test_editors_are_offered_operations_codes_and_states() -> None:
+    on = offered("_StepEntry.properties.on")
+    assert {"ListImages", "StopJob", "GetQuotas", "any"} <= set(on)
+    alone = offered("_StepEntry.properties.fail")
+    assert {"InternalError", "Throttling.User", "InvalidMaxItemCount", "InvalidPriority"} <= set(alone)
+    assert not {"StateConflict", "QuotaExhausted"} & set(alone), "their messages need arguments"
+    codes = schema()["$defs"]["_StepEntry"]["properties"]["fail"]["anyOf"][1]["properties"]["code"]
+    assert {"StateConflict", *alone} <= set(codes["anyOf"][0]["enum"])
+    assert {"Running", "Finished", "Deleting"} <= set(offered("_StepEntry.properties.becomes"))
+    assert offered("_RuleEntry.properties.end") == ["Finished", "Stopped"]
+    assert offered("JobEntry.properties.State") == ["Waiting", "Running", "Finished", "Failed", "Stopped"]
+
+
+def test_every_value_that_editors_are_offered_loads(tmp_path: Path) -> None:
+    becoming = [{"on": "any", "becomes": state} for state in offered("_StepEntry.properties.becomes")]
+    failing = [{"on": "any", "fail": code} for code in offered("_StepEntry.properties.fail")]
+    triggers = [{"on": operation, "delay": 1} for operation in offered("_StepEntry.properties.on")]
+    rules = [{"job": "a", "end": end} for end in offered("_RuleEntry.properties.end")]
+    data = {"script": [*becoming, *failing, *triggers], "progress": rules}
+    (tmp_path / "w.json").write_text(json.dumps(data), encoding="utf-8")
+    assert len(load(tmp_path / "w.json").script) == len(data["script"])
+    jsonschema.validate(data, schema())
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "fail: {status: 500, code: Broken, message: m}",
+        "fail: {code: StateConflict, State: Deleting}",
+        "fail: {code: Throttling}",
+    ],
+)
+def test_the_schema_accepts_codes_of_one_s_own(written: str) -> None:
+    jsonschema.validate(step(written), schema())
+
+
+@pytest.mark.parametrize("written", ["on: ListImage\ndelay: 1", "fail: Throttled", "becomes: running"])
+def test_the_schema_refuses_the_names_that_the_loader_refuses(written: str, tmp_path: Path) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(step(written), schema())
+    (tmp_path / "w.json").write_text(json.dumps(step(written)), encoding="utf-8")
+    with pytest.raises(FixtureError):
+        load(tmp_path / "w.json")
 
 
 def test_the_schema_shows_the_default_of_every_field_but_the_id() -> None:

@@ -56,7 +56,7 @@ class PastSockets(asyncio.SelectorEventLoop):
     _proactor = _Proactor()
 
     def sock_connect(self, sock: socket.socket, address: Any) -> Any:
-        return asyncio.proactor_events.BaseProactorEventLoop.sock_connect(self, sock, address)  # type: ignore[attr-defined]  # typed on Windows only
+        return asyncio.proactor_events.BaseProactorEventLoop.sock_connect(self, sock, address)
 
 
 def new_uvloop() -> asyncio.AbstractEventLoop:
