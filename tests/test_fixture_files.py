@@ -1,6 +1,7 @@
 """Fixture files that are right: what they may hold, and what they amount to."""
 
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC
@@ -376,6 +377,43 @@ def test_the_schema_accepts_the_project_s_own_files(path: Path) -> None:
 def test_the_schema_refuses_what_the_loader_refuses(wrong: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(wrong, schema())
+
+
+@pytest.fixture
+def two_spellings(tmp_path: Path) -> Path:
+    """A file that has two names, as where the case of letters does not count, in a folder with one that includes it."""
+    (tmp_path / "base.yaml").write_text("images: [{Id: a}]", encoding="utf-8")
+    (tmp_path / "Base.yaml").hardlink_to(tmp_path / "base.yaml")
+    (tmp_path / "w.yaml").write_text("include: [base.yaml, Base.yaml]", encoding="utf-8")
+    return tmp_path
+
+
+def test_two_spellings_of_a_path_are_one_file(two_spellings: Path) -> None:
+    loaded = load(two_spellings / "w.yaml", two_spellings / "Base.yaml")
+    assert [image.id for image in loaded.records["images"]] == ["a"]
+    assert loaded.files == (two_spellings / "w.yaml", two_spellings / "base.yaml")
+
+
+def test_a_cycle_is_found_however_its_files_are_spelled(two_spellings: Path) -> None:
+    (two_spellings / "base.yaml").write_text("include: [Base.yaml]", encoding="utf-8")
+    with pytest.raises(FixtureError, match=r"the files include each other: \S+base.yaml -> \S+base.yaml$"):
+        load(two_spellings / "w.yaml")
+
+
+def test_where_a_file_system_does_not_number_its_files_each_path_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Path.stat
+
+    def without_number(path: Path, **options: Any) -> os.stat_result:
+        about = original(path, **options)
+        return os.stat_result((about.st_mode, 0, *about[2:]))
+
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(f"images: [{{Id: {name}}}]", encoding="utf-8")
+    monkeypatch.setattr(Path, "stat", without_number)
+    loaded = load(tmp_path / "a.yaml", tmp_path / "b.yaml")
+    assert [image.id for image in loaded.records["images"]] == ["a", "b"]
 
 
 def step(written: str) -> dict[str, Any]:

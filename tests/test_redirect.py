@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import http.client
 import os
 import socket
@@ -178,8 +179,9 @@ def test_the_older_lookups_work_as_well(redirected: FakeBatch) -> None:
         assert connection.getpeername() == (redirected.host, redirected.port)
 
 
-def test_a_fake_on_ipv6_is_reached_as_well() -> None:
-    with FakeBatch(PAGING, host="::1") as fake, fake.redirect():
+@pytest.mark.parametrize("host", ["::1", "::", "0.0.0.0"])
+def test_a_fake_on_ipv6_or_on_all_addresses_is_reached_as_well(host: str) -> None:
+    with FakeBatch(PAGING, host=host) as fake, fake.redirect():
         assert with_requests(f"https://{NAME}/images") == with_httpx_async(f"http://{NAME}/images") == 200
 
 
@@ -205,7 +207,7 @@ def test_the_sdk_s_signature_is_checked_under_the_service_s_name(security_conn: 
 def bcs(home: Path, fake: FakeBatch, ssl_setting: str) -> "subprocess.CompletedProcess[str]":
     (home / ".batchcompute").mkdir()
     settings = f"[common]\nregion = cn-shanghai\naccesskeyid = key\naccesskeysecret = secret\nssl = {ssl_setting}\n"
-    (home / ".batchcompute" / "cliconfig").write_text(settings)
+    (home / ".batchcompute" / "cliconfig").write_text(settings, encoding="utf-8")
     command = [sys.executable, "-W", "ignore", "-c", "from batchcompute_cli.cli import main; main()", "image"]
     environment = {**os.environ, "HOME": str(home), **fake.environment()}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
@@ -230,8 +232,8 @@ def run_child(fake: FakeBatch, program: str, **environment: str) -> "subprocess.
 def test_a_child_process_keeps_the_sitecustomize_and_the_python_path_that_it_had(
     fake: FakeBatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text("print('mine')")
-    (tmp_path / "some_module.py").write_text("")
+    (tmp_path / "sitecustomize.py").write_text("print('mine')", encoding="utf-8")
+    (tmp_path / "some_module.py").write_text("", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     result = run_child(
         fake, f"import some_module, socket; socket.create_connection(('{NAME}', 443)).close(); print('ok')"
@@ -534,7 +536,7 @@ def test_without_the_extra_port_443_says_what_to_install() -> None:
     )
     advice = "TLS needs an extra; install it with: pip install 'fakebatch[tls]'"
     assert result.stdout.splitlines() == [
-        f"[Errno 111] the fake has no port 443: {advice}",
+        f"[Errno {errno.ECONNREFUSED}] the fake has no port 443: {advice}",
         "3",
         f"ServerError {advice}",
     ], result.stderr

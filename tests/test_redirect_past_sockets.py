@@ -241,6 +241,43 @@ def test_what_can_not_be_imported_is_still_not_found_inside_of_the_redirect(redi
     assert len(redirected.calls) == 0
 
 
+def test_what_is_not_installed_is_not_found_inside_of_the_redirect_either() -> None:
+    program = """
+        import importlib.util, sys
+        from fakebatch import FakeBatch
+        with FakeBatch() as fake, fake.redirect():
+            sys.path.clear()
+            print(importlib.util.find_spec("uvloop"))
+    """
+    assert run_program(program) == ["None"]
+
+
+def test_a_module_that_is_there_only_after_the_redirect_is_left_alone(tmp_path: Path) -> None:
+    program = f"""
+        import sys
+        from fakebatch import FakeBatch
+        with FakeBatch() as fake:
+            inside = fake.redirect()
+            inside.__enter__()
+            sys.path.insert(0, {str(tmp_path)!r})
+            import uvloop
+            print(uvloop.Loop.getaddrinfo())
+    """
+    ends_the_redirect = "import __main__; __main__.inside.__exit__(None, None, None)\n"
+    module = f"{ends_the_redirect}class Loop:\n    def getaddrinfo(): return 'its own'\n"
+    (tmp_path / "uvloop.py").write_text(module, encoding="utf-8")
+    assert run_program(program) == ["its own"]
+
+
+def test_who_has_emptied_the_list_of_finders_meanwhile_is_not_in_the_way(
+    fake: FakeBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with fake.redirect():
+        monkeypatch.setattr(sys, "meta_path", [])
+    with fake.redirect():
+        assert with_requests(f"http://{NAME}/images") == 200
+
+
 # Refusals
 
 

@@ -104,7 +104,7 @@ def test_the_processes_of_multiprocessing_are_redirected_however_they_are_starte
     if method not in __import__("multiprocessing").get_all_start_methods():
         pytest.skip(f"there is no {method} on this system")
     program = tmp_path / "program.py"
-    program.write_text(MULTIPROCESSING)
+    program.write_text(MULTIPROCESSING, encoding="utf-8")
     command = [sys.executable, "-W", "ignore", str(program), method]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (result.stdout.splitlines(), result.stderr) == (["[200, 200]", "200", "3", "7"], "")
@@ -130,7 +130,8 @@ def test_a_process_that_is_started_while_the_fake_is_stopped_is_told_so(tmp_path
                     process = multiprocessing.get_context("spawn").Process(target=connect)
                     process.start()
                     process.join()
-        """)
+        """),
+        encoding="utf-8",
     )
     result = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=60, check=False)
     reason = "this fake is not started; use it in a with statement, or call start()"
@@ -238,7 +239,7 @@ def version_of(python: Path) -> tuple[int, ...]:
 def sitecustomize(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A child's own, in the first folder of its path that is not ours."""
     path = tmp_path / "sitecustomize.py"
-    path.write_text("print('mine')\nvalue = 5\n")
+    path.write_text("print('mine')\nvalue = 5\n", encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.delenv("FAKEBATCH_REDIRECT", raising=False)
     return path
@@ -312,7 +313,7 @@ def test_a_child_without_a_sitecustomize_of_its_own_starts_without_a_word(
 def test_an_error_in_a_child_s_own_sitecustomize_is_told_as_python_does(
     fake: FakeBatch, sitecustomize: Path, python: Path
 ) -> None:
-    sitecustomize.write_text("1 / 0\n")
+    sitecustomize.write_text("1 / 0\n", encoding="utf-8")
     ours = fake.environment()
     if version_of(python) < (3, 8):
         ours.pop("FAKEBATCH_REDIRECT")

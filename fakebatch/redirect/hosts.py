@@ -119,7 +119,7 @@ class Redirect:
             _depth -= 1
             if _depth == 0:
                 _active = None
-                if _Imports in sys.meta_path:
+                with contextlib.suppress(ValueError):  # it is somebody else's list as well
                     sys.meta_path.remove(_Imports)
                 while _undo:
                     _undo.pop()()
@@ -477,10 +477,3 @@ def redirect_until_the_end(target: str) -> None:
         return int(text)
 
     Redirect(Target(host, lambda: known(port), lambda: known(tls_port), lambda: ca_bundle)).__enter__()
-
-
-def redirect_from_environment() -> None:
-    """Redirect this process until its end, if it was started with the variable."""
-    target = os.environ.get(ENVIRONMENT_VARIABLE)
-    if target:
-        redirect_until_the_end(target)

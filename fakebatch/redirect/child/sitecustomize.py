@@ -23,7 +23,7 @@ def _end(reason):  # type: (str) -> None
     os._exit(1)  # an exception would only be printed, and the process go on
 
 
-def _redirect():  # type: () -> None
+def _redirect(target):  # type: (str) -> None
     from importlib.util import module_from_spec, spec_from_file_location
 
     # From its file: the child may run in an environment in which fakebatch is not installed.
@@ -31,7 +31,7 @@ def _redirect():  # type: () -> None
     spec = spec_from_file_location("fakebatch_redirect", hosts)  # type: Any
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.redirect_from_environment()
+    module.redirect_until_the_end(target)
 
 
 def _run_the_next():  # type: () -> None
@@ -59,7 +59,7 @@ if os.environ.get("FAKEBATCH_REDIRECT"):
     if sys.version_info < _FLOOR:
         _end("it is Python %d.%d, and needs to be 3.8 or later" % sys.version_info[:2])  # noqa: UP031
     try:
-        _redirect()
+        _redirect(os.environ["FAKEBATCH_REDIRECT"])
     except Exception as _error:
         _end("%s: %s" % (type(_error).__name__, _error))  # noqa: UP031
 _run_the_next()
