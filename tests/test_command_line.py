@@ -162,7 +162,9 @@ def test_schema_prints_the_json_schema_of_fixture_files() -> None:
     result = run("schema")
     schema = json.loads(result.stdout)
     assert result.returncode == 0
-    assert set(schema["$defs"]["FixtureFile"]["properties"]) == {"include", "images", "accounts", "script", "expect"}
+    assert set(schema["$defs"]["FixtureFile"]["properties"]) == {
+        *("include", "images", "clusters", "jobs", "apps", "accounts", "progress", "script", "quotas", "expect")
+    }
 
 
 @pytest.mark.parametrize(
