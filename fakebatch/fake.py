@@ -233,8 +233,12 @@ class FakeBatch:
 
         `batchcompute.{region}.aliyuncs.com` and `batchcompute-vpc.{region}.aliyuncs.com`, of any region, on port 80
         and, with the extra `fakebatch[tls]`, on port 443, with certificates that clients trust meanwhile. It works for
-        what resolves and connects through the standard library, in any thread. Raises ServerError if the fake is not
-        started, and RuntimeError inside of another fake's redirect.
+        what resolves and connects through the standard library, uvloop or aiodns, in any thread, and in forked children
+        and processes of `multiprocessing`. Clients that obey `no_proxy` ask past the environment's proxies meanwhile,
+        where they are made inside of it. Name lookups by gevent, and queries of name servers, are refused.
+
+        Raises ServerError if the fake is not started, and RuntimeError inside of another fake's redirect, and where
+        gevent has replaced the sockets of this process.
         """
         from .redirect.hosts import Redirect
 
@@ -244,7 +248,9 @@ class FakeBatch:
     def environment(self) -> dict[str, str]:
         """Return the variables with which a child Python process is redirected as well.
 
-        They are to be merged into its environment, and hold while this fake runs.
+        They are to be merged into its environment, and hold while this fake runs. A child of Python 3.8 or later is
+        redirected from its start on, as by `redirect`, and an older one ends and says why. One that takes no notice of
+        its environment (`python -I`, `-E` or `-S`) is not redirected.
 
         Raises ServerError if it is not started.
         """
