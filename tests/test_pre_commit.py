@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ def test_its_entry_checks_the_files_that_follow_it(
 ) -> None:
     for name in ("a.yaml", "b.yaml"):
         (tmp_path / name).write_text(content, encoding="utf-8")
-    command = [*shlex.split(hook["entry"]), "a.yaml", "b.yaml"]
+    program, *arguments = shlex.split(hook["entry"])
+    command = [str(Path(sys.executable).parent / program), *arguments, "a.yaml", "b.yaml"]
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == exit_code
     told = result.stdout if exit_code == 0 else result.stderr
