@@ -55,6 +55,7 @@ class Files(Generic[Content]):
         self.seen: dict[Path, None] = {}
         """The files that were read, or tried, in that order."""
         self._open: list[Path] = []
+        self._spellings: dict[tuple[int, int], Path] = {}
 
     def read(self, path: Path, included: Place | None = None) -> None:
         """Read a file and, before what is in it, those that it includes."""
@@ -69,7 +70,7 @@ class Files(Generic[Content]):
         if document is None or (document.data is None and not document.flawed):
             return
         content, includes = self._begin(document)
-        self._open.append(path.resolve())
+        self._open.append(self._spelled(path.resolve()))
         for index, name in includes:
             self.read(path.parent / name, Place(document, (INCLUDE, index)))
         self._open.pop()
@@ -77,7 +78,7 @@ class Files(Generic[Content]):
 
     def _document(self, path: Path) -> Document | None:
         """Return what is in a file; None if it was read before. Raises _UnreadableError."""
-        resolved = _resolved(path)
+        resolved = self._spelled(_resolved(path))
         if resolved in self._open:
             cycle = [*self._open[self._open.index(resolved) :], resolved]
             raise _UnreadableError(f"the files include each other: {' -> '.join(map(_shown, cycle))}")
@@ -91,6 +92,15 @@ class Files(Generic[Content]):
             return Document(_shown(path), text, is_json=path.suffix.lower() == ".json")
         except DocumentError as error:
             raise _UnreadableError(error.message, error.position) from None
+
+    def _spelled(self, path: Path) -> Path:
+        """Return a path as it was first spelled: where the case of letters does not count, there are many spellings."""
+        try:
+            about = path.stat()
+        except (OSError, ValueError):
+            return path
+        # Not every file system has numbers for its files.
+        return self._spellings.setdefault((about.st_dev, about.st_ino), path) if about.st_ino else path
 
 
 class _UnreadableError(Exception):

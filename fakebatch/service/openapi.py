@@ -365,8 +365,8 @@ def _own_codes(operation: Operation) -> set[str]:
     names = {TOKEN, "MaxItemCount"}.intersection(operation.query)
     codes = {f"Invalid{name}" for name in names}
     for rules in operation.bodies:
-        for name, rule in every_field(rules):
-            codes |= {f"Invalid{name}", f"Missing{name}"} if rule.mandatory else {f"Invalid{name}"}
+        for name, _ in every_field(rules):
+            codes |= {f"Invalid{name}", f"Missing{name}"}
     return codes
 
 
