@@ -26,11 +26,10 @@ class Log:
     def __init__(self, stream: TextIO) -> None:
         self._queue: Queue[logging.LogRecord] = Queue(MOST_WAITING)
         self._sender = _Sender(self._queue)
-        self._writer = _Writer(stream)
+        self._writer = _Writer(self._queue, stream)
         self._logger = logging.Logger("fakebatch")  # its own, and not one of the process's
         self._logger.addHandler(self._sender)
-        self._listener = QueueListener(self._queue, self._writer)
-        self._listener.start()
+        self._writer.start()
 
     def say(self, line: object) -> None:
         """Have a line written. Returns at once."""
@@ -43,7 +42,7 @@ class Log:
         with suppress(Full):
             self._queue.put(end, timeout=PATIENCE)
             if self._writer.ended.wait(PATIENCE):
-                self._listener.stop()
+                self._writer.stop()
         lost = self._sender.dropped + self._sender.accepted - self._writer.written
         return f"{counted(lost, 'line')} of the log could not be written: {self._writer.reason}" if lost else ""
 
@@ -73,11 +72,12 @@ class _Sender(QueueHandler):
         self.accepted += 1
 
 
-class _Writer(logging.Handler):
-    """Writes lines below Python's own buffers: these have locks that nobody may hold when the process ends."""
+class _Writer(QueueListener):
+    """Writes lines below Python's own buffers and handlers: these have locks that nobody may hold for ever when the
+    process ends."""
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__()
+    def __init__(self, queue: "Queue[logging.LogRecord]", stream: TextIO) -> None:
+        super().__init__(queue)
         self._descriptor = stream.fileno()
         self._encoding = stream.encoding
         self.written = 0
@@ -86,11 +86,11 @@ class _Writer(logging.Handler):
         self.end: logging.LogRecord | None = None
         self.ended = threading.Event()
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def handle(self, record: logging.LogRecord) -> None:
         if record is self.end:
             self.ended.set()
             return
-        rest = f"{self.format(record)}\n".encode(self._encoding, "backslashreplace")
+        rest = f"{record.getMessage()}\n".encode(self._encoding, "backslashreplace")
         try:
             while rest:
                 try:
