@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
+from typing import Self
 
 import pytest
 from commands import FAKEBATCH, line, rest, run, serving
@@ -153,12 +154,15 @@ def test_a_changed_file_is_shown_and_a_broken_one_is_reported(tmp_path: Path) ->
 class Reloading:
     """A fake whose files are looked at when a test says so."""
 
-    def __init__(self, *fixtures: Path, given: bytes = b"") -> None:
-        self.fake = FakeBatch(*fixtures)
+    def __init__(self, fixture: Path) -> None:
         self.said: list[str] = []
         self.complaints: list[str] = []
-        names = [*map(str, fixtures)]
-        self.reload = Reload(self.fake, names, given, self.said.append, self.complaints.append)
+        self.reload = Reload([str(fixture)], b"")
+        self.fake = FakeBatch(fixture)
+
+    def follow(self) -> Self:
+        self.reload.follow(self.fake, self.said.append, self.complaints.append)
+        return self
 
     def look(self, times: int = 2) -> list[str]:
         for _ in range(times):
@@ -176,7 +180,7 @@ def write(path: Path, text: str) -> None:
 def test_a_file_is_loaded_once_it_stays_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "world.yaml"
     path.write_text("images: [{Id: img-1}]")
-    reloading = Reloading(path)
+    reloading = Reloading(path).follow()
     assert reloading.look() == ["img-1"]
     write(path, "images: [{Id: img-2}]")
     assert reloading.look(1) == ["img-1"]
@@ -188,10 +192,19 @@ def test_a_file_is_loaded_once_it_stays_as_it_is(tmp_path: Path) -> None:
     assert len(reloading.said) == 1
 
 
-def test_a_file_that_is_gone_is_reported_and_shown_when_it_is_back(tmp_path: Path) -> None:
+def test_a_file_that_changes_while_it_is_loaded_is_loaded_again(tmp_path: Path) -> None:
     path = tmp_path / "world.yaml"
     path.write_text("images: [{Id: img-1}]")
     reloading = Reloading(path)
+    write(path, "images: [{Id: img-2}]")
+    reloading.follow()
+    assert reloading.look() == ["img-2"]
+
+
+def test_a_file_that_is_gone_is_reported_and_shown_when_it_is_back(tmp_path: Path) -> None:
+    path = tmp_path / "world.yaml"
+    path.write_text("images: [{Id: img-1}]")
+    reloading = Reloading(path).follow()
     path.unlink()
     assert reloading.look() == ["img-1"]
     assert len(reloading.complaints) == 1
@@ -205,7 +218,7 @@ def test_files_that_a_change_includes_are_watched_from_then_on_and_others_no_mor
     outer.write_text("include: [one.yaml]")
     one.write_text("images: [{Id: img-1}]")
     two.write_text("images: [{Id: img-2}]")
-    reloading = Reloading(outer)
+    reloading = Reloading(outer).follow()
     write(outer, "include: [two.yaml]")
     assert reloading.look() == ["img-2"]
     write(two, "images: [{Id: img-22}]")
@@ -219,7 +232,7 @@ def test_a_broken_file_that_was_included_since_is_watched(tmp_path: Path) -> Non
     outer, inner = tmp_path / "outer.yaml", tmp_path / "inner.yaml"
     outer.write_text("images: [{Id: img-1}]")
     inner.write_text("images: {}")
-    reloading = Reloading(outer)
+    reloading = Reloading(outer).follow()
     write(outer, "include: [inner.yaml]")
     assert reloading.look() == ["img-1"]
     write(inner, "images: [{Id: img-2}]")
@@ -231,7 +244,7 @@ def test_a_link_that_leads_elsewhere_is_a_change(tmp_path: Path) -> None:
         (tmp_path / f"{name}.yaml").write_text(f"images: [{{Id: img-{name}}}]")
     link = tmp_path / "link.yaml"
     link.symlink_to("1.yaml")
-    reloading = Reloading(link)
+    reloading = Reloading(link).follow()
     link.unlink()
     link.symlink_to("2.yaml")
     assert reloading.look() == ["img-2"]

@@ -22,25 +22,23 @@ State = tuple[int, int, int] | None
 
 
 class Reload(threading.Thread):
-    """Looks at the files of a fake's world, as long as the process runs.
+    """Looks at the files of a world, as long as the process runs. It is made before these are loaded.
 
-    `given` is what came on stdin. `say` is told of what is shown, `complain` of what does not load: then what is shown
-    stays.
+    `given` is what came on stdin.
     """
 
-    def __init__(
-        self,
-        fake: FakeBatch,
-        fixtures: Sequence[str],
-        given: bytes,
-        say: Callable[[str], object],
-        complain: Callable[[str], object],
-    ) -> None:
+    def __init__(self, fixtures: Sequence[str], given: bytes) -> None:
         super().__init__(name="fakebatch:reload", daemon=True)
-        self._fake, self._fixtures, self._given = fake, fixtures, given
-        self._say, self._complain = say, complain
+        self._fixtures, self._given = fixtures, given
         self._has_changed = False
         self._states: Mapping[Path, State] = {}
+        self._watch(())
+
+    def follow(self, fake: FakeBatch, say: Callable[[str], object], complain: Callable[[str], object]) -> None:
+        """Have a fake show what changes. `say` is told of it, `complain` of what does not load: then what was shown
+        stays.
+        """
+        self._fake, self._say, self._complain = fake, say, complain
         self._watch(fake.world.files)
 
     def run(self) -> None:

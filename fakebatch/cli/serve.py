@@ -27,6 +27,7 @@ from .worlds import describe, mistakes, read_stdin
 def serve_fixtures(options: argparse.Namespace) -> int:
     """Serve until interrupted. Returns the exit code; raises FixtureError, ServerError and OSError."""
     given = read_stdin(options.fixtures)
+    reload = Reload(options.fixtures, given)
     world = World(describe(options.fixtures, given))
     with ExitStack() as stack:
         errors = stack.enter_context(_log_to(sys.stderr))
@@ -44,12 +45,13 @@ def serve_fixtures(options: argparse.Namespace) -> int:
         stack.callback(fake.stop)
         if options.ca:
             shutil.copyfile(fake.ca_bundle, options.ca)
+        if options.reload:
+            reload.follow(fake, output.say, errors.say)
+            reload.start()
         first, *more = _hints(fake, options.ca)
         output.say(first)
         for hint in () if options.quiet else more:
             output.say(hint)
-        if options.reload:
-            Reload(fake, options.fixtures, given, output.say, errors.say).start()
         signals.recv(1)
         fake.stop()
         wrong = mistakes(fake.world)
