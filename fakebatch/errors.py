@@ -30,12 +30,6 @@ DOCUMENTED: dict[str, tuple[int, str]] = {
     "InvalidJsonFormat": (400, "The request body has an invalid json format."),
     "InvalidHttpBody": (400, _INVALID.replace("{Parameter}", "HttpBody")),
     "InvalidIdempotentToken": (400, _INVALID.replace("{Parameter}", "IdempotentToken")),
-    "InvalidName": (400, _INVALID.replace("{Parameter}", "Name")),
-    "InvalidDescription": (400, _INVALID.replace("{Parameter}", "Description")),
-    "InvalidEcsImageId": (400, _INVALID.replace("{Parameter}", "EcsImageId")),
-    "InvalidPlatform": (400, _INVALID.replace("{Parameter}", "Platform")),
-    "MissingEcsImageId": (400, _MISSING.replace("{Parameter}", "EcsImageId")),
-    "MissingPlatform": (400, _MISSING.replace("{Parameter}", "Platform")),
     # CreateJob. [doc]
     "BadDAG": (400, "It is a cyclic dag."),
     # The gateway in front of every Alibaba Cloud service: the codes are [doc]; the sentences are those that other
@@ -55,12 +49,17 @@ DOCUMENTED: dict[str, tuple[int, str]] = {
 """Every documented code: its HTTP status, and its message with the names of its arguments in braces."""
 
 
-def document_parameter(name: str, *, mandatory: bool) -> None:
-    """Make the codes of a parameter documented that an operation declares, so that none is listed here for it."""
-    DOCUMENTED.setdefault(f"Invalid{name}", (400, _INVALID.replace("{Parameter}", name)))
-    if mandatory:
-        DOCUMENTED.setdefault(f"Missing{name}", (400, _MISSING.replace("{Parameter}", name)))
+def document_parameter(name: str) -> None:
+    """Make the codes of a parameter documented that an operation declares, so that none is listed here for it.
 
+    The reference prints `Missing{P}` and `Invalid{P}` for any parameter. [doc]
+    """
+    DOCUMENTED.setdefault(f"Invalid{name}", (400, _INVALID.replace("{Parameter}", name)))
+    DOCUMENTED.setdefault(f"Missing{name}", (400, _MISSING.replace("{Parameter}", name)))
+
+
+_MANY = 12
+"""More names than so many are not listed where a near one is known."""
 
 _OPTIONAL_ARGUMENTS = {"Message": "", "StringToSign": ""}
 """Arguments that may be left out. The reference itself prints `... is not valid. ` with nothing behind it. [doc]"""
@@ -81,9 +80,13 @@ def nearest(seen: str, allowed: Iterable[str]) -> str:
 
 
 def unknown(name: object, what: str, allowed: Iterable[str]) -> str:
-    """Return that a name is not `what` it should be, with the nearest right spelling and all that are allowed."""
+    """Return that a name is not `what` it should be, with the nearest right spelling, and all that are allowed: where
+    there are many, only if none is near.
+    """
     names = list(allowed)
     hint = nearest(str(name), names)
+    if hint and len(names) > _MANY:
+        return f"{name!r} is not {what}{hint}"
     return f"{name!r} is not {what}{f'{hint} K' if hint else '; k'}nown are {', '.join(names)}."
 
 

@@ -1,70 +1,59 @@
-"""How tests run the command `fakebatch`, as a process of its own."""
+"""Commands of other packages as child processes, redirected to a fake, each with a home folder of its own."""
 
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
-from waiting import FOREVER
+from fakebatch import FakeBatch
 
-FAKEBATCH = [sys.executable, "-m", "fakebatch"]
+_PROGRAM = """
+import sys
+from importlib.metadata import entry_points
+del sys.argv[0]
+[command] = entry_points(group="console_scripts", name=sys.argv[0])
+sys.exit(command.load()())
+"""
+"""What the script of a command does that an installer writes, wherever that may have put it."""
+
+_COLOURS = re.compile(r"\x1b\[[\d;]*m")
+
+Completed = subprocess.CompletedProcess[str]
 
 
-def run(
-    *arguments: str | Path, cwd: Path | None = None, stdin: str = "", environment: Mapping[str, str] | None = None
-) -> "subprocess.CompletedProcess[str]":
-    """Run it to its end."""
-    return subprocess.run(
-        [*FAKEBATCH, *map(str, arguments)],
-        cwd=cwd,
-        input=stdin,
-        env={**os.environ, **(environment or {})},
-        capture_output=True,
-        text=True,
-        timeout=FOREVER,
-        check=False,
+def start(fake: FakeBatch, home: Path, *command: str) -> "subprocess.Popen[str]":
+    """Start a command of an installed package, unmodified, in the folder `home`."""
+    environment = {
+        **os.environ,
+        **fake.environment(),
+        "HOME": str(home),
+        "LOGNAME": "tester",  # who Python says is logged in
+        "PYTHONWARNINGS": "ignore",  # the commands are not ours to mend
+        "XDG_CONFIG_HOME": str(home),
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, *command],
+        cwd=home,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
     )
 
 
-@contextmanager
-def serving(
-    *arguments: str | Path, stdin: str = "", hints: int = 2, cwd: Path | None = None
-) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
-    """Run `fakebatch serve` on a free port; gives its URL and the process, of which so many hints have been read."""
-    with subprocess.Popen(
-        [*FAKEBATCH, "serve", *map(str, arguments), "--port", "0"],
-        cwd=cwd,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        try:
-            process.stdin.write(stdin)
-            process.stdin.close()
-            first = process.stdout.readline()
-            url = re.search(r"https?://\S+:\d+", first)
-            assert url, first + rest(process.stderr)
-            for _ in range(hints):
-                process.stdout.readline()
-            yield url[0], process
-        finally:
-            process.terminate()  # and not killed, so that what it ran is measured
+def finish(process: "subprocess.Popen[str]") -> Completed:
+    """Return how it ended, and what it printed, without colours."""
+    try:
+        printed, _ = process.communicate(timeout=60)
+    except BaseException:
+        process.kill()
+        process.communicate()
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, _COLOURS.sub("", printed))
 
 
-def line(stream: IO[str] | None) -> str:
-    """Return the next line of a stream of a process, without its end."""
-    assert stream
-    return stream.readline().rstrip("\n")
-
-
-def rest(stream: IO[str] | None) -> str:
-    """Return what there still is of a stream of a process that has ended, or is about to."""
-    assert stream
-    return stream.read()
+def run(fake: FakeBatch, home: Path, *command: str) -> Completed:
+    """Run a command to its end."""
+    return finish(start(fake, home, *command))

@@ -1,9 +1,12 @@
 """What the tests share: worlds, and a client that calls one with no socket."""
 
+from collections.abc import Iterator
+
 import pytest
 from checkout import FIXTURES
 from effort import EFFORT
 from hypothesis import settings
+from node import javascript
 from werkzeug.test import Client
 
 from fakebatch import FakeBatch, Image
@@ -32,3 +35,11 @@ def empty() -> FakeBatch:
     fake = FakeBatch(Image(id="img-only"))
     fake.images.remove("img-only")
     return fake
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _javascript_ends() -> Iterator[None]:
+    yield
+    if javascript.cache_info().currsize:
+        javascript().close()
+        javascript.cache_clear()

@@ -44,7 +44,7 @@ def test_a_call_tells_what_was_asked_and_answered() -> None:
 def test_a_refused_call_has_its_code() -> None:
     fake = FakeBatch()
     Client(fake).get("/images/img-nope")
-    Client(fake).get("/jobs")
+    Client(fake).get("/nothing")
     assert [(call.operation, call.status, call.code) for call in fake.calls] == [
         ("GetImage", 404, "InvalidResource.NotFound"),
         (None, 400, "InvalidUrlPattern"),
@@ -115,14 +115,14 @@ def test_a_call_is_there_before_its_response_reaches_the_client() -> None:
 def test_a_call_reads_as_one_line() -> None:
     fake = FakeBatch()
     fake.on("GetImage").fail("Throttling.User")
-    for target in ("/images?Type=System&Marker", "/images/a%20b", "/jobs"):
+    for target in ("/images?Type=System&Marker", "/images/a%20b", "/nothing"):
         Client(fake).get(target)
     Client(fake).delete("/images/img-23jkhds")
     lines = [str(call)[len("12:00:00 ") :].rpartition(" (")[0] for call in fake.calls]
     assert lines[0] == "GET /images?Type=System&Marker -> 200 3 items"
     assert "GET /images/a b -> 400 Throttling.User (" in str(fake.calls[1])
     assert str(fake.calls[1]).endswith(" ms)  [on GetImage: fail Throttling.User]")
-    assert lines[2:] == ["GET /jobs -> 400 InvalidUrlPattern", "DELETE /images/img-23jkhds -> 204"]
+    assert lines[2:] == ["GET /nothing -> 400 InvalidUrlPattern", "DELETE /images/img-23jkhds -> 204"]
     assert repr(fake.calls) == "\n".join(map(str, fake.calls))
     assert repr(FakeBatch().calls) == "<no calls>"
 

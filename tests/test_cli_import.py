@@ -15,7 +15,7 @@ import pytest
 import requests
 import vcr
 import yaml
-from commands import run
+from command_line import run
 from responses import _recorder
 
 from fakebatch import App, Cluster, FakeBatch, Image, Job
@@ -109,7 +109,7 @@ def test_what_is_imported_from_recordings_of_responses_reads_the_same(fake: Fake
 
 def har(fake: FakeBatch, *paths: str) -> dict[str, Any]:
     """Return what Chromium's developer tools save of requests: what they save besides is no matter."""
-    entries = []
+    entries: list[dict[str, Any]] = []
     for path in paths:
         with urllib.request.urlopen(fake.url + path) as response:
             text = response.read().decode()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 import pytest
-from commands import FAKEBATCH, line, rest, serving
+from command_line import FAKEBATCH, line, rest, serving
 from waiting import FOREVER, wait_until
 
 from fakebatch.cli import log as log_module

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from checkout import FIXTURES
-from commands import FAKEBATCH, line, rest, run
+from command_line import FAKEBATCH, line, rest, run
 from waiting import FOREVER
 
 PYTHON = sys.executable

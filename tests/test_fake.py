@@ -47,7 +47,10 @@ def test_an_access_key_that_is_there_twice_is_refused() -> None:
 
 
 def test_what_is_neither_a_path_nor_an_image_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"^expected the path of a fixture file or an Image, got \['img-a'\]$"):
+    with pytest.raises(
+        TypeError,
+        match=r"^expected the path of a fixture file or an Image or a Cluster or a Job or an App, got \['img-a'\]$",
+    ):
         FakeBatch(["img-a"])  # type: ignore[arg-type]  # the mistake that is tested
 
 

@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 
 from fakebatch import FixtureError
 from fakebatch.service.baseline import load
+from fakebatch.service.registry import ANY, OPERATIONS, parameters_of
+
+OPERATIONS_LISTED = ", ".join(OPERATIONS)
 
 Problems = Callable[..., list[str]]
 
@@ -78,7 +81,7 @@ def test_a_file_that_can_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert re.fullmatch(r"w\\x00.yaml: it can't be read: .*embedded null .*", loading("w\0.yaml"))
 
 
-SECTIONS = "its sections are include, images, accounts, script, expect"
+SECTIONS = "its sections are include, images, clusters, jobs, apps, accounts, progress, script, quotas, expect"
 
 
 @pytest.mark.parametrize(
@@ -98,12 +101,15 @@ SECTIONS = "its sections are include, images, accounts, script, expect"
         ("images:\n  - {Id: \x07}", "w.yaml:2:10: this is not YAML: control characters are not allowed"),
         (
             "- {Id: a}",
-            "w.yaml:1:1: expected a mapping, got a list; write the name of a section before it: include, images, accounts, script",
+            "w.yaml:1:1: expected a mapping, got a list; write the name of a section before it: include, images, clusters, jobs, apps, accounts, progress, script",
         ),
         ("just text", f"w.yaml:1:1: expected a mapping, got a text; {SECTIONS}"),
         ("5", f"w.yaml:1:1: expected a mapping, got a number; {SECTIONS}"),
         ("imgaes: []", "w.yaml:1:1: imgaes: unknown key 'imgaes'; did you mean 'images'?"),
-        ("x: []", "w.yaml:1:1: x: unknown key 'x'; known are include, images, accounts, script, expect"),
+        (
+            "x: []",
+            "w.yaml:1:1: x: unknown key 'x'; known are include, images, clusters, jobs, apps, accounts, progress, script, quotas, expect",
+        ),
         ("? [a]\n: b", "w.yaml:1:3: a key must be a text"),
         ("images:\n", "w.yaml:1:8: images: expected a list, got nothing; write a dash before each item"),
         ("images: {Id: a}", "w.yaml:1:9: images: expected a list, got a mapping; write a dash before each item"),
@@ -263,13 +269,12 @@ SECTIONS = "its sections are include, images, accounts, script, expect"
         ),
         (
             "script: [{on: ListImage, delay: 1}]",
-            "w.yaml:1:15: script[0].on: 'ListImage' is not an operation; did you mean 'ListImages'? "
-            "Known are ListImages, CreateImage, GetImage, DeleteImage, any.",
+            "w.yaml:1:15: script[0].on: 'ListImage' is not an operation; did you mean 'ListImages'?",
         ),
         ("script: [{on: any, dealy: 1}]", "w.yaml:1:20: script[0].dealy: unknown key 'dealy'; did you mean 'delay'?"),
         (
             "script: [{on: any}]",
-            "w.yaml:1:10: script[0]: the step does nothing; give it fail, reply, drop, delay, trickle, add or remove",
+            "w.yaml:1:10: script[0]: the step does nothing; give it fail, reply, drop, delay, trickle, add, remove or becomes",
         ),
         (
             "script: [{fail: Throttling, drop: before}]",
@@ -532,15 +537,15 @@ def test_what_is_no_yaml_is_said_with_its_place_in_the_parser_s_own_words(
         ),
         (
             "script: [{on: List, delay: 1}]",
-            "w.yaml:1:15: script[0].on: 'List' is not an operation; known are ListImages, CreateImage, GetImage, DeleteImage, any.",
+            f"w.yaml:1:15: script[0].on: 'List' is not an operation; known are {OPERATIONS_LISTED}, any.",
         ),
         (
             "script: [{on: ListImages, where: {type: System}, delay: 1}]",
             "w.yaml:1:41: script[0].where.type: ListImages has no parameter 'type'; did you mean 'Type'?",
         ),
         (
-            "script: [{add: {clusters: []}}]",
-            "w.yaml:1:17: script[0].add.clusters: unknown key 'clusters'; known are images",
+            "script: [{add: {pods: []}}]",
+            "w.yaml:1:17: script[0].add.pods: unknown key 'pods'; known are images, clusters, jobs, apps",
         ),
         (
             "script: [{add: {images: [{Id: a, Platform: x}]}}]",
@@ -574,7 +579,7 @@ def test_what_is_no_yaml_is_said_with_its_place_in_the_parser_s_own_words(
         (
             "script: [{on: true, delay: 1}]",
             "w.yaml:1:15: script[0].on: expected a text, got the boolean true; "
-            "write it like ListImages, or like CreateImage, or like GetImage, or like DeleteImage, or like any",
+            "write it like ListImages, or like CreateImage, or like GetImage",
         ),
         (
             "script: [{calls: 1.5, delay: 1}]",
@@ -621,15 +626,14 @@ def test_an_unknown_code_is_answered_with_those_there_are_and_how_to_make_one_s_
     assert line.startswith(
         "w.yaml:1:17: script[0].fail: 'Foo' is not a documented error code; for one of your own give "
     )
-    assert "known are InvalidUrlPattern, " in line
+    assert "known are InvalidQueryString, InvalidUrlPattern, " in line
 
 
 def test_each_wrong_part_of_a_step_is_said(problems: Problems) -> None:
     assert problems("script: [{on: Lst, calls: 0, where: {x: 1}, fail: Throttling, drop: before}]") == [
-        "w.yaml:1:15: script[0].on: 'Lst' is not an operation; known are ListImages, CreateImage, GetImage, DeleteImage, any.",
+        f"w.yaml:1:15: script[0].on: 'Lst' is not an operation; known are {OPERATIONS_LISTED}, any.",
         "w.yaml:1:27: script[0].calls: 0 does not name calls; write 2, '2-4', '3-' or a list of these (the first call is 1)",
-        "w.yaml:1:41: script[0].where.x: no operation has a parameter 'x'; known are Marker, MaxItemCount, Type, "
-        "IdempotentToken, Name, Description, EcsImageId, Platform, ImageId",
+        "w.yaml:1:41: script[0].where.x: no operation has a parameter 'x'; known are " + ", ".join(parameters_of(ANY)),
         "w.yaml:1:69: script[0].drop: a step has one outcome: fail, drop or reply; make a second step for another",
     ]
 

@@ -26,6 +26,8 @@ from fakebatch.service.baseline import load
 from fakebatch.service.description import Baseline
 from fakebatch.service.schema import schema
 
+NOTHING = Baseline({"images": (), "clusters": (), "jobs": (), "apps": ()})
+
 
 @pytest.fixture
 def described(tmp_path: Path) -> Any:
@@ -63,7 +65,7 @@ def test_a_system_image_belongs_to_nobody(described: Any) -> None:
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# nothing\n", "---\n", "images: []\n", "{}", "---\n...\n"])
 def test_an_empty_file_is_an_empty_world(described: Any, text: str) -> None:
-    assert described(text) == Baseline({"images": ()})
+    assert described(text) == NOTHING
 
 
 def test_images_are_in_ascending_order_of_id_whatever_the_file_says(described: Any) -> None:
@@ -202,7 +204,9 @@ def test_a_key_hides_one_that_is_merged(described: Any) -> None:
 def test_keys_that_begin_with_x_are_free_and_so_is_the_schema_s(described: Any) -> None:
     world = described("$schema: s\nx-base: &base {Platform: Windows}\nimages: [{<<: *base, Id: a}]")
     assert world.records["images"][0].platform == "Windows"
-    assert described('{"$schema": "s", "x-y": 1}', "w.json") == Baseline({"images": ()})
+    assert described('{"$schema": "s", "x-y": 1}', "w.json") == Baseline(
+        {"images": (), "clusters": (), "jobs": (), "apps": ()}
+    )
 
 
 def test_a_step_has_every_trigger_and_effect(described: Any) -> None:
@@ -278,7 +282,8 @@ def test_what_is_wrong_deep_inside_of_a_repeated_record_is_said_there() -> None:
     assert not Entries(problems).expand(Place(document), enumerate(entries), JOBS).records
     assert list(map(str, problems)) == [
         "w.yaml:1:36: [0].Tasks[0].Command: unknown placeholder {i}; the only one is {n} (a brace itself is {{ or }})",
-        "w.yaml:1:85: [1].Tasks[0].Command: Expected `str`, got `int`",
+        "w.yaml:1:85: [1].Tasks[0].Command: expected a text, got the number 5;"
+        ' write "5" in quotes if that is what you mean',
     ]
 
 
@@ -318,7 +323,7 @@ def test_json_is_read_as_json(described: Any) -> None:
     world = described(text, "world.json")
     assert world.records["images"] == (Image(id="🚀", owner_id=5, creation_time="2016-10-31"),)
     assert world.expect == {"on": [1]}
-    assert described("", "empty.json") == Baseline({"images": ()})
+    assert described("", "empty.json") == NOTHING
 
 
 _texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=12)

@@ -5,32 +5,16 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
-from alibabacloud_tea_openapi.client import Client as TeaClient
-from alibabacloud_tea_openapi.exceptions import ClientException as TeaError
-from alibabacloud_tea_openapi.models import Config, OpenApiRequest, Params
-from aliyunsdkcore.acs_exception.exceptions import ServerException
-from aliyunsdkcore.client import AcsClient
-from aliyunsdkcore.request import CommonRequest
 from batchcompute import Client, ClientError
 from batchcompute.resources import ImageDescription
 from batchcompute.utils import constants
 from checkout import FIXTURES
-from darabonba.runtime import RuntimeOptions
-from node import javascript
+from generic_clients import KEY, SECRET, Ask, RefusedError, aliyun_core, aliyun_sdk, tea
 
 from fakebatch import Account, FakeBatch, Image
 
-KEY, SECRET = "test-key", "test-secret"
 STRANGE = "镜像 a+b&c=d%20~*"
 """An Id with everything that encodings of a query may disagree about. The last of the catalogue."""
-
-
-class RefusedError(Exception):
-    """What a client's own error tells."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(status, code, message)
-        self.status, self.code, self.message = status, code, message
 
 
 class Images(NamedTuple):
@@ -67,7 +51,7 @@ def through_the_sdk(fake: FakeBatch, secret: str) -> Images:
     )
 
 
-def through_requests(ask: Callable[..., Any]) -> Images:
+def through_requests(ask: Ask) -> Images:
     """Return the operations through a generic client: a function from method, path, query and body to an answer."""
 
     def ids(marker: str, count: int) -> tuple[list[str], str]:
@@ -83,77 +67,26 @@ def through_requests(ask: Callable[..., Any]) -> Images:
 
 
 def through_aliyun_core(fake: FakeBatch, secret: str) -> Images:
-    client = AcsClient(KEY, secret, "cn-qingdao")
-
-    def ask(method: str, path: str, query: dict[str, str] | None = None, body: dict[str, str] | None = None) -> Any:
-        request = CommonRequest(domain=f"{fake.host}:{fake.port}", version="2015-11-11", uri_pattern=path)
-        request.set_method(method)
-        for name, value in (query or {}).items():
-            request.add_query_param(name, value)
-        if body is not None:
-            request.set_content(json.dumps(body).encode())
-            request.set_content_type("application/json")
-        try:
-            return json.loads(client.do_action_with_exception(request) or "null")
-        except ServerException as error:
-            raise RefusedError(error.get_http_status(), error.get_error_code(), error.get_error_msg()) from None
-
-    return through_requests(ask)
+    return through_requests(aliyun_core(fake, secret))
 
 
 def through_tea(fake: FakeBatch, secret: str) -> Images:
-    endpoint = f"{fake.host}:{fake.port}"
-    client = TeaClient(Config(access_key_id=KEY, access_key_secret=secret, endpoint=endpoint, protocol="HTTP"))
-
-    def ask(method: str, path: str, query: dict[str, str] | None = None, body: dict[str, str] | None = None) -> Any:
-        params = Params(
-            action="Any",
-            version="2015-11-11",
-            protocol="HTTP",
-            pathname=path,
-            method=method,
-            auth_type="AK",
-            style="ROA",
-            req_body_type="json",
-            body_type="string" if method == "DELETE" else "json",
-        )
-        try:
-            return client.call_api(params, OpenApiRequest(query=query, body=body), RuntimeOptions())["body"]
-        except TeaError as error:
-            raise RefusedError(error.status_code, error.code, str(error)) from None
-
-    return through_requests(ask)
+    return through_requests(tea(fake, secret))
 
 
 def through_javascript(fake: FakeBatch, secret: str) -> Images:
-    """Through npm's `aliyun-sdk`: its operations take the parameters of path, query and body in one."""
-    endpoint = f"http://{fake.host}:{fake.port}"
-
-    def ask(operation: str, parameters: dict[str, Any]) -> Any:
-        asked = {"endpoint": endpoint, "key": KEY, "secret": secret, "operation": operation, "parameters": parameters}
-        answer = javascript().ask(asked)
-        if "code" in answer:
-            raise RefusedError(answer["status"], answer["code"], answer["message"])
-        return answer["data"]
+    operate = aliyun_sdk(fake, secret)
 
     def ids(marker: str, count: int) -> tuple[list[str], str]:
-        page = ask("listImages", {"Type": "Self", "Marker": marker, "MaxItemCount": count})
+        page = operate("listImages", Type="Self", Marker=marker, MaxItemCount=count)
         return [image["Id"] for image in page["Items"]], page["NextMarker"]
 
     return Images(
         ids,
-        lambda image_id: str(ask("getImage", {"ImageId": image_id})["Name"]),
-        lambda body: str(ask("createImage", {"Name": "it-wants-one", **body})["Id"]),
-        lambda image_id: ask("deleteImage", {"ImageId": image_id}),
+        lambda image_id: str(operate("getImage", ImageId=image_id)["Name"]),
+        lambda body: str(operate("createImage", **{"Name": "it-wants-one", **body})["Id"]),
+        lambda image_id: operate("deleteImage", ImageId=image_id),
     )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _javascript_ends() -> Iterator[None]:
-    yield
-    if javascript.cache_info().currsize:
-        javascript().close()
-        javascript.cache_clear()
 
 
 Through = Callable[[FakeBatch, str], Images]

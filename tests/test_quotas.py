@@ -20,7 +20,7 @@ VPC = {"Classic": False, "Vpc": True}
 JOB: dict[str, Any] = {
     "Name": "nightly",
     "Type": "DAG",
-    "DAG": {"Tasks": {"t": {"Parameters": {"Command": {"CommandLine": "c"}}, "ClusterId": "cls-1"}}},
+    "DAG": {"Tasks": {"t": {"Parameters": {"Command": {"CommandLine": "c"}}, "AutoCluster": {"InstanceType": "x"}}}},
 }
 
 

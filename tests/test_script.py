@@ -16,6 +16,9 @@ from waiting import FOREVER, wait_until
 from werkzeug.test import Client, EnvironBuilder
 
 from fakebatch import ApiError, Call, FakeBatch, FixtureError, Image
+from fakebatch.service.registry import OPERATIONS
+
+OPERATIONS_LISTED = ", ".join(OPERATIONS)
 
 
 def codes(fake: FakeBatch, *targets: str, method: str = "GET") -> list[str]:
@@ -68,7 +71,7 @@ def test_any_operation_can_be_meant(fake: FakeBatch) -> None:
     fake.on().fail("ServiceUnavailable")
     assert codes(fake, "/images", "/images/img-a") == ["ServiceUnavailable"] * 2
     assert codes(fake, "/images/img-a", method="DELETE") == ["ServiceUnavailable"]
-    assert codes(fake, "/jobs") == ["InvalidUrlPattern"]
+    assert codes(fake, "/nothing") == ["InvalidUrlPattern"]
 
 
 @pytest.mark.parametrize("query", ["Marker&Type", "Marker=&Type=", ""])
@@ -160,8 +163,7 @@ def test_steps_that_never_acted_are_named(tmp_path: Path) -> None:
     [
         (
             lambda fake: fake.on("ListImage"),
-            "'ListImage' is not an operation; did you mean 'ListImages'? "
-            "Known are ListImages, CreateImage, GetImage, DeleteImage, any.",
+            "'ListImage' is not an operation; did you mean 'ListImages'?",
         ),
         (
             lambda fake: fake.on().fail("Throtling"),
@@ -420,7 +422,7 @@ def test_a_step_without_an_effect_is_a_mistake_of_which_the_test_is_told(fake: F
     with pytest.raises(ValueError) as caught:
         fake.check()
     assert str(caught.value) == (
-        "on ListImages, calls 2: this step never got an effect; give it fail, reply, drop, delay, trickle, add or remove"
+        "on ListImages, calls 2: this step never got an effect; give it fail, reply, drop, delay, trickle, add, remove or becomes"
     )
     fake.check()  # it is told once
 
@@ -509,12 +511,12 @@ def test_a_step_can_ask_for_which_host_a_request_came(fake: FakeBatch) -> None:
         (
             lambda fake: fake.on("List"),
             ValueError,
-            "'List' is not an operation; known are ListImages, CreateImage, GetImage, DeleteImage, any.",
+            f"'List' is not an operation; known are {OPERATIONS_LISTED}, any.",
         ),
         (
             lambda fake: fake.on(5),
             ValueError,
-            "5 is not an operation; known are ListImages, CreateImage, GetImage, DeleteImage, any.",
+            f"5 is not an operation; known are {OPERATIONS_LISTED}, any.",
         ),
         (lambda fake: fake.on(account=5), TypeError, "account is a text, not 5"),
         (lambda fake: fake.on(host=""), TypeError, "host is a text, not ''"),
@@ -569,17 +571,17 @@ def test_a_step_can_ask_for_which_host_a_request_came(fake: FakeBatch) -> None:
             ValueError,
             "a connection is dropped 'before' or 'during' the response, or 'silently', not True",
         ),
-        (lambda fake: fake.on().add("img-a"), TypeError, "expected Image, got 'img-a'"),
+        (lambda fake: fake.on().add("img-a"), TypeError, "expected Image or Cluster or Job or App, got 'img-a'"),
         (lambda fake: fake.on().remove(5), TypeError, "an Id is a text, not 5"),
         (
             lambda fake: fake.on().remove("a", resource="image"),
             ValueError,
-            "'image' is not a resource; did you mean 'images'? Known are images.",
+            "'image' is not a resource; did you mean 'images'? Known are images, clusters, jobs, apps.",
         ),
         (
-            lambda fake: fake.on().remove("a", resource="jobs"),
+            lambda fake: fake.on().remove("a", resource="pods"),
             ValueError,
-            "'jobs' is not a resource; known are images.",
+            "'pods' is not a resource; known are images, clusters, jobs, apps.",
         ),
         (lambda fake: fake.on().delay(-1), ValueError, "a delay is a number of seconds from 0 to 3600, not -1"),
         (lambda fake: fake.on().trickle(-1), ValueError, "a trickle is a number of seconds from 0 to 3600, not -1"),

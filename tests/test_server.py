@@ -62,7 +62,7 @@ def test_the_response_is_http_1_1_and_ends_the_connection(fake: FakeBatch) -> No
 
 
 def test_an_error_has_the_status_line_of_the_reference(fake: FakeBatch) -> None:
-    assert talk(fake, b"GET /jobs HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert talk(fake, b"GET /nothing HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 400 Bad Request\r\n")
 
 
 def test_it_listens_on_a_free_port_of_127_0_0_1() -> None:

@@ -25,6 +25,9 @@ _KINDS = {
     "null": "nothing",
 }
 
+_FEW = 3
+"""So many examples are enough to say what may be written."""
+
 Schema = Mapping[str, Any]
 
 
@@ -289,7 +292,7 @@ def _advice(value: Any, written: str, schema: Schema, types: Sequence[str]) -> s
 def _like(schema: Schema) -> str:
     """Return what may be written, where the schema tells."""
     if "examples" in schema:
-        return "; write it like " + ", or like ".join(schema["examples"])
+        return "; write it like " + ", or like ".join(schema["examples"][:_FEW])
     return f"; write one of {_listed(schema)}" if "enum" in schema else ""
 
 

@@ -179,7 +179,7 @@ class App(Described, frozen=True, kw_only=True):
     def complete(cls, own: Mapping[str, Any], description: Mapping[str, Any]) -> Self:
         """Return the app with what the service adds, and a description that was found right."""
         return cls.created(
-            _completed(description),
+            without_nulls(_completed(description)),
             owner_id=own.get("OwnerId") or EXAMPLE_OWNER,
             creation_time=time_of(own, "CreationTime", EXAMPLE_TIME),
             scope=own.get("Scope") or "Private",

@@ -11,7 +11,7 @@ import msgspec
 
 from ..errors import FieldError, nearest
 from .records import EXAMPLE_OWNER, LARGEST_OWNER, RecordType, normal_time
-from .rules import BrokenRuleError, Integer, Map, Number, Rules, Text, filled, invalid, without_nulls
+from .rules import BrokenRuleError, Integer, Map, Number, Rules, Text, filled, invalid
 
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -139,8 +139,8 @@ def located(error: BrokenRuleError) -> FieldError:
 
 
 def encode(description: Mapping[str, Any], rules: Rules) -> bytes:
-    """Return a description as it is kept: with its defaults, and nothing that is null."""
-    return msgspec.json.encode(filled(without_nulls(description), rules))
+    """Return a description, which holds nothing that is null, as it is kept: with its defaults."""
+    return msgspec.json.encode(filled(description, rules))
 
 
 def check_time(text: str) -> str:
@@ -191,11 +191,8 @@ def check_spot(body: Mapping[str, Any], path: tuple[str, ...]) -> None:
     limit = body.get("SpotPriceLimit")
     if body.get("SpotStrategy") != "SpotWithPriceLimit" or limit is None:
         return
-    where = (*path, "SpotPriceLimit")
-    if isinstance(limit, bool) or not isinstance(limit, int | float):
-        raise invalid(where, "Its type must be number.")
     if round(limit, 3) != limit:
-        raise invalid(where, "It must have at most 3 decimals.")
+        raise invalid((*path, "SpotPriceLimit"), "It must have at most 3 decimals.")
 
 
 SPOT: Rules = {

@@ -176,8 +176,8 @@ class Room:
         """
         method, _, target = request.partition(" ")
         path, _, query = target.partition("?")
-        for field, rule in every_field(body or {}):
-            document_parameter(field, mandatory=rule.mandatory)
+        for field, _ in every_field(body or {}):
+            document_parameter(field)
 
         def declare(function: FunctionT) -> FunctionT:
             names = tuple(query.split("&")) if query else ()

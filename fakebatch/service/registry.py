@@ -16,7 +16,7 @@ from .jobs.operations import JOBS
 from .operation import Operation, Resource, Room
 from .quotas import QUOTAS
 
-RESOURCES: tuple[Resource[Any], ...] = (IMAGES, JOBS, CLUSTERS, APPS)
+RESOURCES: tuple[Resource[Any], ...] = (IMAGES, CLUSTERS, JOBS, APPS)
 ROOMS: tuple[Room, ...] = (*RESOURCES, QUOTAS)
 """All parts of the service, also that which keeps no records."""
 OPERATIONS = {operation.name: operation for room in ROOMS for operation in room.operations}

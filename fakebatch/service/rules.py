@@ -107,8 +107,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
             schema["default"] = self.default
         return schema
 
-    def fields_inside(self) -> Iterator[tuple[str, "Field"]]:
-        """Yield the fields inside of it, at any depth, by their names."""
+    def fields_inside(self, path: Path) -> Iterator[tuple[str, "Field"]]:  # noqa: ARG002 - it has none
+        """Yield the fields inside of it, at any depth, by the names that refusals give them. It stands at a path."""
         yield from ()
 
 
@@ -214,11 +214,9 @@ class Object(Field, frozen=True, kw_only=True):
         """Return its JSON Schema."""
         return super().schema() | {"properties": {name: field.schema() for name, field in self.fields.items()}}
 
-    def fields_inside(self) -> Iterator[tuple[str, Field]]:
-        """Yield the fields inside of it, at any depth, by their names."""
-        for name, field in self.fields.items():
-            yield name, field
-            yield from field.fields_inside()
+    def fields_inside(self, path: Path) -> Iterator[tuple[str, Field]]:
+        """Yield the fields inside of it, at any depth, by the names that refusals give them."""
+        yield from every_field(self.fields, path)
 
 
 class Map(Field, frozen=True, kw_only=True):
@@ -261,16 +259,21 @@ class Map(Field, frozen=True, kw_only=True):
         inside = {"additionalProperties": self.values.schema()} if self.values else {}
         return super().schema() | inside
 
-    def fields_inside(self) -> Iterator[tuple[str, Field]]:
-        """Yield the fields inside of it, at any depth, by their names."""
+    def fields_inside(self, path: Path) -> Iterator[tuple[str, Field]]:
+        """Yield the fields inside of it, at any depth, by the names that refusals give them."""
         if self.values:
-            yield from self.values.fields_inside()
+            yield from self.values.fields_inside(path)
 
 
 class Number(Field, frozen=True, kw_only=True):
     """A field that is a number, with or without a fraction."""
 
     type: ClassVar[str] = "number"
+
+    def problem(self, value: Any) -> str:
+        """Return what is wrong with a value."""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return "" if number else "Its type must be number."
 
 
 class List(Field, frozen=True, kw_only=True):
@@ -320,8 +323,8 @@ def without_nulls(value: Any) -> Any:
     return value
 
 
-def every_field(rules: Rules) -> Iterator[tuple[str, Field]]:
-    """Yield all fields, at any depth, by their names."""
+def every_field(rules: Rules, path: Path = ()) -> Iterator[tuple[str, Field]]:
+    """Yield all fields, at any depth, by the names that refusals give them."""
     for name, field in rules.items():
-        yield name, field
-        yield from field.fields_inside()
+        yield ".".join((*path, name)) if field.dotted else name, field
+        yield from field.fields_inside((*path, name))

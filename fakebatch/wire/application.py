@@ -129,18 +129,17 @@ class _Exchange:
 
     def _do(self, do: Callable[[], Callable[[], Body]]) -> Body:
         """Do a part of the work, and go on with what it returns."""
+        go_on = self.conclude
         try:
             go_on = do()
         except StaleError:
             # What began a moment before the reset, and did not wait, may as well have begun after it.
-            return self._leave() if self.was_put_off else self.consult_script()
+            go_on = self._leave if self.was_put_off else self.consult_script
         except ApiError as error:
             self._refuse(error)
-            return self.conclude()
         except Exception as error:  # whatever our own mistake was, the client gets an answer
             self.world.tell(error)
             self._refuse(ApiError("InternalError"))
-            return self.conclude()
         return go_on()
 
     def _carry_out(self) -> Callable[[], Body]:

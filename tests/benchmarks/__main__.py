@@ -28,6 +28,8 @@ FIGURES: dict[str, Callable[[Path | None], Iterator[Row]]] = {
     "connections": over_http.connections,
     "burst": over_http.burst,
     "slow": over_http.slow,
+    "requests": over_http.requests,
+    "jobs": in_process.jobs,
     "calls": in_process.calls,
     "load": in_process.load,
     "size": in_process.size,

@@ -161,8 +161,56 @@ def loading() -> dict[str, list[float]]:
     return {**times, **memory}
 
 
+def _described(tasks: int, instances: int) -> bytes:
+    """Return the description of a job of so many tasks, each with so many instances."""
+    task = {
+        "InstanceCount": instances,
+        "AutoCluster": {"InstanceType": "ecs.sn1.large"},
+        "Parameters": {"Command": {"CommandLine": "echo hi"}, "StdoutRedirectPath": "", "StderrRedirectPath": ""},
+    }
+    dag = {"Tasks": {f"task-{number}": task for number in range(tasks)}}
+    return json.dumps({"Name": "nightly", "Type": "DAG", "DAG": dag}).encode()
+
+
+def _posting(fake: FakeBatch, body: bytes) -> Callable[[], float]:
+    from werkzeug.test import create_environ
+
+    environ = create_environ("/jobs", method="POST")
+    environ["CONTENT_LENGTH"] = str(len(body))
+    return lambda: seconds(partial(_ask, fake, {**environ, "wsgi.input": io.BytesIO(body)}))
+
+
+def jobs() -> dict[str, list[float]]:
+    """Return how long pages of jobs take in a small world and a large one, and small and large jobs."""
+    import msgspec
+    from werkzeug.test import create_environ
+
+    from fakebatch import Job
+
+    job = Job(name="nightly", state="Finished")
+    worlds = {
+        f"page {count}": FakeBatch(*(msgspec.structs.replace(job, id=f"job-{number:032X}") for number in range(count)))
+        for count in (SIZES[0], SIZES[-1])
+    }
+    pages = {
+        name: partial(seconds, partial(_ask, fake, create_environ(f"/jobs?Marker=job-{20:032X}&MaxItemCount=50")))
+        for name, fake in worlds.items()
+    }
+    looks = {}
+    creations = {}
+    for name, tasks, instances in (("small", 1, 1), ("large", 250, 200)):
+        fake = FakeBatch()
+        fake.progress(job="*", waiting=0, running="forever")
+        body = _described(tasks, instances)
+        _posting(fake, body)()
+        job_id = next(iter(fake.jobs)).id
+        looks[f"look {name}"] = partial(seconds, partial(_ask, fake, create_environ(f"/jobs/{job_id}")))
+        creations[f"create {name}"] = _posting(FakeBatch(), body)
+    return {**in_turn(pages, 300), **in_turn(looks, 1000), **in_turn(creations, 20)}
+
+
 FIGURES: dict[str, Callable[..., object]] = {
-    function.__name__: function for function in (start, own_process, calls, size, loading)
+    function.__name__: function for function in (start, own_process, calls, size, loading, jobs)
 }
 
 if __name__ == "__main__":

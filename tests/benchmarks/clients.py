@@ -6,6 +6,7 @@ The slow ones are run in a process of their own: `python clients.py PORT` prints
 import contextlib
 import http.client
 import itertools
+import json
 import math
 import re
 import selectors
@@ -47,9 +48,35 @@ def describe_images(port: int) -> None:
     _ask(port, None, "POST", "/", body, {"Content-Type": "application/x-www-form-urlencoded"})
 
 
+JOB = json.dumps(
+    {
+        "Name": "nightly",
+        "Type": "DAG",
+        "DAG": {
+            "Tasks": {
+                name: {
+                    "AutoCluster": {"InstanceType": "ecs.sn1.large"},
+                    "Parameters": {"Command": {"CommandLine": "echo hi"}},
+                }
+                for name in ("split", "count", "merge")
+            },
+            "Dependencies": {"split": ["count"], "count": ["merge"]},
+        },
+    }
+).encode()
+"""A job of three tasks."""
+IMAGE = json.dumps({"EcsImageId": "m-28rvocix1", "Platform": "Linux"}).encode()
+
+
+def ask(port: int, method: str, target: str, body: bytes | None = None) -> bytes:
+    """Ask for something else than the page, over a fresh connection, and return the body of the answer."""
+    headers = HEADERS | {"Content-Length": str(len(body or b""))}
+    return _ask(port, None, method, target, body, headers)
+
+
 def _ask(
     port: int, tls: ssl.SSLContext | None, method: str, target: str, body: bytes | None, headers: dict[str, str]
-) -> None:
+) -> bytes:
     connection = (
         http.client.HTTPSConnection("127.0.0.1", port, context=tls)
         if tls
@@ -57,10 +84,11 @@ def _ask(
     )
     connection.request(method, target, body, headers)
     response = connection.getresponse()
-    response.read()
+    answer = response.read()
     connection.close()
-    if response.status != 200:
+    if response.status not in (200, 201):
         raise RuntimeError(f"{target} answered {response.status}")
+    return answer
 
 
 @dataclass

@@ -129,3 +129,14 @@ def size(_beside: Path | None) -> Iterator[Row]:
         yield Row(f"reset of {count:,}, unchanged (µs)", samples[f"reset {count}"], target="< 20")
     for count in SIZES:
         yield Row(f"reset of {count:,}, one change (µs)", samples[f"change {count}"], target="< 1000")
+
+
+def jobs(_beside: Path | None) -> Iterator[Row]:
+    """Page through jobs, and create and look at small and large ones."""
+    samples = {name: Sample.of(taken, _MICRO) for name, taken in _child(None, "jobs").items()}
+    few, many = SIZES[0], SIZES[-1]
+    page = samples[f"page {many}"]
+    yield Row(f"page of jobs out of {many:,}, WSGI (µs)", page, f"fakebatch, {few}", samples[f"page {few}"], "<= 1.05")
+    large = "job of 250 tasks of 200 instances"
+    yield Row(f"create a {large}, WSGI (µs)", samples["create large"], target="< 100000")
+    yield Row(f"GetJob, {large}, WSGI (µs)", samples["look large"], "one task", samples["look small"], "<= 3")

@@ -4,6 +4,7 @@ A client in the same process would share the interpreter's lock with a server, a
 """
 
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from clients import SLOW_CLIENTS, describe_images, fetch, load, seconds
+from clients import IMAGE, JOB, SLOW_CLIENTS, ask, describe_images, fetch, load, seconds
 from peers import BARE, CANNED, FAKEBATCH, HTTPSERVER, LIMIT, MOTO, PEERS, THREADED
 from rounds import BESIDE, environment, in_turn, with_beside
 from table import Row, Sample, compared
@@ -93,7 +94,7 @@ def _samples(blocks: dict[str, list[Block]], figure: Callable[[Block], float], u
     return {name: Sample.of(map(figure, taken), unit) for name, taken in blocks.items()}
 
 
-def _one_after_another(ask: Callable[[], None], count: int) -> list[float]:
+def _one_after_another(ask: Callable[[], object], count: int) -> list[float]:
     return [seconds(ask) for _ in range(count)]
 
 
@@ -174,3 +175,20 @@ def slow(_beside: Path | None) -> Iterator[Row]:
         yield from compared(f"page beside {SLOW_CLIENTS} slow clients, {label} (µs)", samples, {_ALONE: target})
     if threads:
         yield Row(f"threads beside {SLOW_CLIENTS} slow clients", Sample.of(threads), target="<= 3")
+
+
+def requests(_beside: Path | None) -> Iterator[Row]:
+    """Ask for a job, and create one, beside the same of images."""
+    with served((FAKEBATCH,), None) as peers:
+        port = peers[FAKEBATCH].port
+        job = json.loads(ask(port, "POST", "/jobs", JOB))["Id"]
+        asks: dict[str, Callable[[], object]] = {
+            "GetJob": partial(ask, port, "GET", f"/jobs/{job}"),
+            "page of 50 images": partial(fetch, port),
+            "CreateJob": partial(ask, port, "POST", "/jobs", JOB),
+            "CreateImage": partial(ask, port, "POST", "/images", IMAGE),
+        }
+        taken = in_turn({name: partial(_one_after_another, function, 50) for name, function in asks.items()}, 20)
+    samples = {name: Sample.of(map(statistics.median, times), _MICRO) for name, times in taken.items()}
+    for name, other, target in (("GetJob", "page of 50 images", "<= 1.2"), ("CreateJob", "CreateImage", "<= 1.5")):
+        yield Row(f"{name}, fresh connection, p50 (µs)", samples[name], other, samples[other], target)

@@ -49,9 +49,9 @@ _NETWORKS = Object(
             dotted=True,
             fields={
                 "CidrBlock": Text(dotted=True, form=_check_cidr_block, about="The addresses of the VMs' network."),
-                "OppositeRouterId": Field(),
-                "OppositeAccessPointId": Field(),
-                "OppositeRegionId": Field(),
+                "OppositeRouterId": Field(dotted=True),
+                "OppositeAccessPointId": Field(dotted=True),
+                "OppositeRegionId": Field(dotted=True),
             },
             also=_check_peering,
         )

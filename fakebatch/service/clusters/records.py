@@ -13,7 +13,7 @@ import msgspec
 from ..described import EXAMPLE_TIME, OWNER, TIME, Described, check_id, encode, events_of, time_of
 from ..progress import Event, Present
 from ..records import EXAMPLE_OWNER, format_micros, micros_of
-from ..rules import Rules, Text
+from ..rules import Rules, Text, without_nulls
 from .course import (
     ACTIVE,
     CREATED,
@@ -226,7 +226,7 @@ class Cluster(Described, frozen=True, kw_only=True):
     def complete(cls, own: Mapping[str, Any], description: Mapping[str, Any]) -> Self:
         """Return the cluster with what the service adds, and a description that was found right."""
         return cls.created(
-            _completed(description),
+            without_nulls(_completed(description)),
             id=own.get("Id") or "",
             owner_id=own.get("OwnerId") or EXAMPLE_OWNER,
             state=own.get("State") or ACTIVE,

@@ -5,6 +5,7 @@ task is a few numbers, whatever its `InstanceCount`; only instances that fare ot
 one. Knows nothing of requests.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Literal, Protocol
 
@@ -133,6 +134,10 @@ class Run(msgspec.Struct, frozen=True):
     """How many polls the job has seen in all."""
     number: int = 1
     """Counts the starts."""
+    next_due: float = 0.0
+    """When the clock changes it next. Once something else has, it is not known, and 0."""
+    next_poll: float = 0.0
+    """How many polls change it, counted like `polled`. Once something else has changed it, it is not known, and 0."""
     start: int = 0
     end: int = 0
 
@@ -154,37 +159,52 @@ class Course:
         """How many polls show what begins now: one, while it is polled."""
         self.gone = False
         self.changed = False
+        self._next = (run.next_due, run.next_poll) if run.next_poll else None
         self._events: list[tuple[str, int, str, int | None]] = []
 
     # What moves it.
 
     def go_to(self, moment: int) -> None:
         """Let the clock go on to a moment."""
-        while (due := self._due()) is not None and due <= moment:
+        while (due := self.next_changes()[0]) <= moment:
             if self.state == WAITING:
-                self._begin_running(due)
+                self._begin_running(int(due))
             else:
-                self._end_attempts([name for name in self._running() if self._due_of(self.tasks[name]) == due], due)
+                over = [name for name in self._running() if self._due_of(self.tasks[name]) == due]
+                self._end_attempts(over, int(due))
 
     def poll(self, moment: int) -> None:
         """Let a poll show it."""
         self.polled += 1
         self._shown = 1
-        if self.state == WAITING and self.rule.waiting.is_over(self.polled - self.since):
-            self._begin_running(moment)
-        elif self.state == FINISHED and self.job.auto_release:
+        if self.state == FINISHED and self.job.auto_release:
             self.gone = self.polled - self.since > 1
-        self._settle(moment)
+        while self.polled >= self.next_changes()[1]:
+            if self.state == WAITING:
+                self._begin_running(moment)
+            else:
+                self._end_attempts(list(filter(self._is_over, self._running())), moment)
         self.go_to(moment)  # what takes no time is over by now
         self._shown = 0
 
-    def _settle(self, moment: int) -> None:
-        """End the attempts that have been shown often enough, and those that follow, and so on."""
-        while self.state == RUNNING:
-            over = [name for name in self._running() if self.rule.running.is_over(self.polled - self.tasks[name].since)]
-            if not over:
-                return
-            self._end_attempts(over, moment)
+    def next_changes(self) -> tuple[float, float]:
+        """Return when the clock changes it next, and how many polls do, counted like those that it has seen."""
+        if self._next is None:
+            due, polls = [], []
+            if self.state == WAITING:
+                due, polls = [self.rule.waiting.due(self.entered)], [(self.since, self.rule.waiting.polls)]
+            elif self.state == RUNNING:
+                running = [self.tasks[name] for name in self._running()]
+                due = [self._due_of(task) for task in running]
+                polls = [(task.since, self.rule.running.polls) for task in running]
+            self._next = (
+                min((moment for moment in due if moment is not None), default=math.inf),
+                min((since + count + 1 for since, count in polls if count is not None), default=math.inf),
+            )
+        return self._next
+
+    def _is_over(self, name: str) -> bool:
+        return self.rule.running.is_over(self.polled - self.tasks[name].since)
 
     def advance(self, moment: int) -> None:
         """Go over the next change."""
@@ -219,17 +239,7 @@ class Course:
 
     # What happens on the way.
 
-    def _due(self) -> int | None:
-        """Return when the clock changes it next."""
-        if self.state == WAITING:
-            return self.rule.waiting.due(self.entered)
-        if self.state != RUNNING:
-            return None
-        return min(
-            (due for name in self._running() if (due := self._due_of(self.tasks[name])) is not None), default=None
-        )
-
-    def _due_of(self, task: TaskRun) -> int | None:
+    def _due_of(self, task: TaskRun) -> int:
         timeout = task.entered + task.timeout
         end = self.rule.running.due(task.entered)
         return timeout if end is None else min(timeout, end)
@@ -243,7 +253,8 @@ class Course:
         if itself:
             self.fail(moment, itself.message)
             return
-        self.state, self.start, self.changed = RUNNING, moment, True
+        self.state, self.start = RUNNING, moment
+        self._has_changed()
         self._tell("Job", RUNNING, moment)
         self._start_tasks(moment)
         if not any(self._running()):  # all were Finished before it was started again
@@ -365,7 +376,8 @@ class Course:
             self._change(name, task, stopped, {}, moment)
 
     def _finish(self, state: JobState, moment: int) -> None:
-        self.state, self.end, self.changed = state, moment, True
+        self.state, self.end = state, moment
+        self._has_changed()
         self.entered, self.since = moment, self.polled - self._shown
         self._tell("Job", state, moment)
 
@@ -374,7 +386,7 @@ class Course:
     ) -> None:
         old = self.tasks[name]
         new = self.tasks[name] = task.changed(change, numbers, moment)
-        self.changed = True
+        self._has_changed()
         if self.job.told_of and new != old:
             by_instance = any(event.startswith("OnInstance") for event in self.job.told_of)
             for number in range(new.count) if by_instance else ():
@@ -382,6 +394,9 @@ class Course:
                     self._tell("Instance", new.fate(number).state, moment, name, number)
             if new.state != old.state:
                 self._tell("Task", new.state, moment, name)
+
+    def _has_changed(self) -> None:
+        self.changed, self._next = True, None
 
     def _tell(self, what: str, state: str, moment: int, task: str = "", number: int | None = None) -> None:
         if f"On{what}{state}" in self.job.told_of:

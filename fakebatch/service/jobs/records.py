@@ -13,7 +13,7 @@ from ..clusters.description import EXAMPLE_CLUSTER
 from ..described import EXAMPLE_TIME, OWNER, TIME, Described, check_id, encode, events_of, time_of
 from ..progress import MICROSECONDS, Attempt, Event, Present, Result
 from ..records import EXAMPLE_OWNER, format_micros, micros_of
-from ..rules import Rules, Text
+from ..rules import Rules, Text, without_nulls
 from .course import (
     ENDED,
     FAILED,
@@ -264,7 +264,7 @@ class Job(Described, frozen=True, kw_only=True):
         if not created <= (start or created) <= (end or start or created):
             raise FieldError("EndTime" if own.get("EndTime") else "StartTime", "the times of a job must ascend")
         return cls.created(
-            _completed(description),
+            without_nulls(_completed(description)),
             id=own.get("Id") or "",
             owner_id=own.get("OwnerId") or EXAMPLE_OWNER,
             state=state,
@@ -456,8 +456,11 @@ class Job(Described, frozen=True, kw_only=True):
 
     def after(self, course: Course, **changes: Any) -> Self:
         """Return what a course has made of it."""
+        next_due, next_poll = course.next_changes()
         run = msgspec.structs.replace(
             course.run,
+            next_due=next_due,
+            next_poll=next_poll,
             tasks=course.tasks,
             entered=course.entered,
             since=course.since,
@@ -500,15 +503,16 @@ class Job(Described, frozen=True, kw_only=True):
 def follow(job: Job, present: Present, *, polled: bool = False) -> Job | None:
     """Return what has become of a job, and count a poll of it; None if it is gone."""
     run = job.run
-    seen = run.seen if run else job.seen
-    if job.state in ENDED and not (job.auto_release and job.state == FINISHED):
-        if not polled:
+    if run is None:
+        if job.state in ENDED and not polled:
             return job
-        run = run or job.begun(present)
-        polls = run.polled + len(present.polls) - seen + 1
-        return msgspec.structs.replace(job, run=msgspec.structs.replace(run, seen=len(present.polls), polled=polls))
-    course = job.course(present)
-    for moment in present.polls[seen:]:
+        run = job.begun(present)
+    count = run.polled + len(present.polls) - run.seen + polled
+    if present.now < run.next_due and count < run.next_poll and not (job.auto_release and job.state == FINISHED):
+        # It shows what it has shown.
+        return job if not polled else msgspec.structs.replace(job, run=_polled(run, count, len(present.polls)))
+    course = Course(job, run, present)
+    for moment in present.polls[run.seen :]:
         course.go_to(moment)
         course.poll(moment)
     course.go_to(present.now)
@@ -516,9 +520,13 @@ def follow(job: Job, present: Present, *, polled: bool = False) -> Job | None:
         course.poll(present.now)
     if course.gone:
         return None
-    if not course.changed and course.polled == (run.polled if run else 0):
+    if not course.changed and course.polled == run.polled:
         return job
     return job.after(course, seen=len(present.polls))
+
+
+def _polled(run: Run, count: int, seen: int) -> Run:
+    return msgspec.structs.replace(run, polled=count, seen=seen)
 
 
 def moved(job: Job, present: Present, move: Callable[[Course, int], None]) -> Job:
