@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from checkout import FIXTURES, ROOT, SCENARIOS
-from test_command_line import serving
+from command_line import serving
 
 from fakebatch import FixtureError
 from fakebatch.service.baseline import load

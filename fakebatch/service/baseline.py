@@ -29,12 +29,14 @@ from .schema import ENTRIES, FREE_PREFIX, ITEMS, SCHEMA_KEY, FixtureFile
 from .script import EFFECTS, EFFECTS_LISTED, Step, StepBuilder
 
 
-def load(*paths: str | os.PathLike[str]) -> Baseline:
+def load(*paths: str | os.PathLike[str], given: Mapping[Path, bytes] | None = None) -> Baseline:
     """Load fixture files, and those that they include, as one world. A file that is named twice counts once.
+
+    `given` is what stands in files that are not to be read, by their paths.
 
     Raises FixtureError, listing everything that is wrong with all of them.
     """
-    loading = _Loading()
+    loading = _Loading(given or {})
     for path in paths:
         loading.files.read(Path(path))
     return loading.baseline()
@@ -52,8 +54,8 @@ class _Sections(NamedTuple):
 class _Loading:
     """The state of one `load`: what has been read so far, and what was wrong with it."""
 
-    def __init__(self) -> None:
-        self.files = Files(self._begin, self._finish)
+    def __init__(self, given: Mapping[Path, bytes]) -> None:
+        self.files = Files(self._begin, self._finish, given)
         self.problems = self.files.problems
         self._entries = Entries(self.problems)
         self._made: dict[str, list[Expanded[Any]]] = {resource.name: [] for resource in RESOURCES}

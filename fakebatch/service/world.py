@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from random import Random
 from typing import Any, TypeVar, cast
 
@@ -187,6 +188,11 @@ class World:
     def collection(self, resource: Resource[Record]) -> Collection[Record]:
         """Return the records of a resource."""
         return cast("Collection[Record]", self.collections[resource.name])
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The fixture files that it is made of."""
+        return self._baseline.files
 
     # No cached_property: that of Python 3.11 has a lock for all worlds, which a fork may leave held in the child.
 
