@@ -61,6 +61,9 @@ def document_parameter(name: str) -> None:
 _MANY = 12
 """More names than so many are not listed where a near one is known."""
 
+_MANY = 12
+"""More names than so many are not listed where a near one is known."""
+
 _OPTIONAL_ARGUMENTS = {"Message": "", "StringToSign": ""}
 """Arguments that may be left out. The reference itself prints `... is not valid. ` with nothing behind it. [doc]"""
 

@@ -30,7 +30,8 @@ from .service.world import World
 from .state.calls import Call, Calls
 from .state.clock import Clock, WorldClock, utc_now
 from .state.collection import Collection
-from .state.parameters import MOST_BODY_BYTES
+from .state.parameters import MOST_BODY_BYTES, MOST_CONTROL_BYTES
+from .wire.application import CONTROL
 from .wire.application import App as Application
 from .wire.responses import refuse
 from .wire.server import Server
@@ -52,9 +53,10 @@ class FakeBatch:
     Fixtures are paths of fixture files and `Image` objects, in any number and order; with none, the packaged default
     catalogue. `accounts` add to those of the files: with any, requests must be signed. `clock` is the server's, and
     dates new records; it returns a datetime (UTC if it has no zone); by default it is the machine's. `port` 0 picks a
-    free one. `tls` serves HTTPS, with certificates for which `ca_bundle` vouches. `on_call` is called, in a thread of
-    the server's, with each `Call`, before its answer is sent. It may use the fake, stop it too, but not ask it over
-    HTTP: the answer would wait for this thread.
+    free one. `control` offers the control interface at `/_fakebatch/`, for tests in other languages and for people: to
+    requests for an IP address, for `localhost`, or for one of `control_hosts`. `tls` serves HTTPS, with certificates
+    for which `ca_bundle` vouches. `on_call` is called, in a thread of the server's, with each `Call`, before its answer
+    is sent. It may use the fake, stop it too, but not ask it over HTTP: the answer would wait for this thread.
 
     In a `with` statement it is served from its beginning to its end. It is a WSGI application as well, for any WSGI
     server or test client.
@@ -72,8 +74,11 @@ class FakeBatch:
         port: int = 0,
         tls: bool = False,
         on_call: Callable[[Call], None] | None = None,
+        control: bool = False,
+        control_hosts: Iterable[str] = (),
     ) -> None:
-        _check_options(host, port, clock, on_call)
+        _check_options(host, port, clock, on_call, control)
+        self._has_control, self._control_hosts = control, _names(control_hosts)
         self._host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
         self._port, self._tls = port, tls
         self._server: Server | None = None
@@ -83,7 +88,12 @@ class FakeBatch:
         self._starting = threading.RLock()
         in_child(self, FakeBatch._after_fork)
         self.world: World = World(describe(fixtures or None, accounts), clock or utc_now)
-        self._app = Application(self.world, on_call)
+        self._app = Application(self.world, on_call, self._answer_control if control else None)
+
+    def _answer_control(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        from .control.api import answer
+
+        return answer(self.world, self._control_hosts, environ, start_response)
 
     def show(self, world: World) -> None:
         """Serve another world under the same URL, from its baseline on. What is still being asked is cut off."""
@@ -102,7 +112,8 @@ class FakeBatch:
                 # The parent goes on serving on its ports.
                 self._server, self._ports = None, {}
             if self._server is None:
-                self._server = Server(self._app, refuse, self._tell, MOST_BODY_BYTES)
+                larger = (CONTROL, MOST_CONTROL_BYTES) if self._has_control else None
+                self._server = Server(self._app, refuse, self._tell, MOST_BODY_BYTES, larger)
                 ports = {self._tls: self._port, **self._ports}
                 try:
                     for tls, port in ports.items():
@@ -394,7 +405,15 @@ class FakeBatch:
         return f"<FakeBatch {where}, {summary(self.world.collections)}>"
 
 
-def _check_options(host: object, port: object, clock: object, on_call: object) -> None:
+def _names(hosts: object) -> frozenset[str]:
+    names: list[object] = list(hosts) if isinstance(hosts, Iterable) and not isinstance(hosts, str) else [None]
+    known = [name.lower() for name in names if isinstance(name, str) and name and ":" not in name]
+    if len(known) < len(names):
+        raise TypeError(f"control_hosts is a list of host names such as ['fakebatch'], without ports, not {hosts!r}")
+    return frozenset(known)
+
+
+def _check_options(host: object, port: object, clock: object, on_call: object, control: object) -> None:
     if not isinstance(host, str):
         raise TypeError(f"host is a text such as '127.0.0.1', not {host!r}")
     if isinstance(port, bool) or not isinstance(port, int):
@@ -403,3 +422,5 @@ def _check_options(host: object, port: object, clock: object, on_call: object) -
         raise TypeError(f"clock is a function that returns a datetime, not {clock!r}")
     if on_call is not None and not callable(on_call):
         raise TypeError(f"on_call is a function that is called with each Call, not {on_call!r}")
+    if not isinstance(control, bool):
+        raise TypeError(f"control is True or False, not {control!r}; the hosts that it answers to are control_hosts")

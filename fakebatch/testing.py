@@ -39,6 +39,8 @@ class MakeFakeBatch(Protocol):
         port: int = 0,
         tls: bool = False,
         on_call: Callable[[Call], None] | None = None,
+        control: bool = False,
+        control_hosts: Iterable[str] = (),
     ) -> FakeBatch:
         """Return another FakeBatch, started. Paths are relative to the test's file."""
         ...

@@ -2,10 +2,13 @@
 
 import copy
 import logging
+import multiprocessing
 import pickle
 import random
+import threading
 import time
 import zlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
@@ -13,10 +16,12 @@ from unittest import mock
 
 import msgspec
 import pytest
+from waiting import FOREVER, wait_until
 from werkzeug.test import Client
 
 from fakebatch import Call, FakeBatch
 from fakebatch.state import calls as calls_module
+from fakebatch.state.calls import Calls
 
 
 def test_a_call_tells_what_was_asked_and_answered() -> None:
@@ -56,6 +61,100 @@ def test_the_parameters_of_a_body_are_there_as_well() -> None:
     Client(fake).post("/images?IdempotentToken=t", json={"Name": "mine"})
     assert fake.calls[0].parameters == {"IdempotentToken": "t", "Name": "mine"}
     assert fake.calls[0].body == b'{"Name": "mine"}'
+
+
+def test_who_waits_for_calls_gets_them_when_they_have_come() -> None:
+    fake = FakeBatch()
+    found: list[list[Call]] = []
+    Client(fake).get("/images/img-a")
+    waiting = threading.Thread(target=lambda: found.append(fake.calls.wait("GetImage", count=3, timeout=FOREVER)))
+    waiting.start()
+    for path in ("/images", "/images/img-b", "/images", "/images/img-c"):
+        assert not found
+        Client(fake).get(path)
+    waiting.join(FOREVER)
+    assert [call.path for call in found[0]] == ["/images/img-a", "/images/img-b", "/images/img-c"]
+    assert not fake.calls._waiters
+
+
+def test_calls_that_are_there_already_are_not_waited_for() -> None:
+    fake = FakeBatch()
+    assert fake.calls.wait("GetImage", count=0, timeout=0) == []
+    Client(fake).get("/images")
+    Client(fake).get("/images")
+    assert len(fake.calls.wait("ListImages")) == 2
+
+
+def test_a_reset_lets_those_who_wait_for_calls_count_anew() -> None:
+    fake = FakeBatch()
+    Client(fake).get("/images/img-a")
+    found: list[list[Call]] = []
+    waiting = threading.Thread(target=lambda: found.append(fake.calls.wait("GetImage", count=2, timeout=FOREVER)))
+    waiting.start()
+    wait_until(lambda: bool(fake.calls._waiters))
+    fake.reset()
+    Client(fake).get("/images/img-b")
+    assert not found
+    Client(fake).get("/images/img-c")
+    waiting.join(FOREVER)
+    assert [call.path for call in found[0]] == ["/images/img-b", "/images/img-c"]
+
+
+def test_who_waits_for_calls_in_vain_is_told_what_came_instead() -> None:
+    fake = FakeBatch()
+    with pytest.raises(AssertionError) as caught:
+        fake.calls.wait("DeleteJob", timeout=0)
+    assert str(caught.value) == "waited 0 s for 1 call of DeleteJob: none came; there was no call at all"
+    Client(fake).get("/images/img-a")
+    with pytest.raises(AssertionError) as caught:
+        fake.calls.wait("GetImage", count=2, timeout=0.01)
+    assert str(caught.value) == (f"waited 0.01 s for 2 calls of GetImage: 1 came; all that came:\n  {fake.calls[0]}")
+    for _ in range(11):
+        Client(fake).get("/images")
+    with pytest.raises(AssertionError) as caught:
+        fake.calls.wait("DeleteJob", timeout=0)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "waited 0 s for 1 call of DeleteJob: none came; all that came, the newest 10 of 12:"
+    assert lines[1:] == [f"  {call}" for call in fake.calls[-10:]]
+
+
+@pytest.mark.parametrize(
+    ("wait", "error"),
+    [
+        (lambda calls: calls.wait("DeleteJobs"), "'DeleteJobs' is not an operation; did you mean 'DeleteJob'?"),
+        (lambda calls: calls.wait("DeleteJob", count="2"), "count is how many calls to wait for, not '2'"),
+        (lambda calls: calls.wait("DeleteJob", count=-1), "count is how many calls to wait for, not -1"),
+        (lambda calls: calls.wait("DeleteJob", count=True), "count is how many calls to wait for, not True"),
+        (lambda calls: calls.wait("DeleteJob", timeout=None), "timeout is a number of seconds, not None"),
+        (lambda calls: calls.wait("DeleteJob", timeout=-1), "timeout is a number of seconds, not -1"),
+        (lambda calls: calls.wait("DeleteJob", timeout=1e300), "timeout is a number of seconds, not 1e+300"),
+    ],
+)
+def test_to_wait_for_what_is_none_is_refused(wait: Callable[[Calls], object], error: str) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        wait(FakeBatch().calls)
+    assert str(caught.value).startswith(error)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # later Pythons warn of any fork beside threads
+def test_a_forked_child_waits_for_its_own_calls() -> None:
+    fake = FakeBatch()
+    threading.Thread(target=lambda: fake.calls.wait_until(FOREVER, None, 2), daemon=True).start()
+    wait_until(lambda: bool(fake.calls._waiters))
+
+    def child() -> None:
+        assert not fake.calls._waiters
+        threading.Thread(target=lambda: Client(fake).get("/images/img-a")).start()
+        assert len(fake.calls.wait("GetImage", timeout=FOREVER)) == 1
+
+    with fake.world.lock:  # in the parent it stays held while the child begins
+        process = multiprocessing.get_context("fork").Process(target=child)
+        process.start()
+    process.join(FOREVER)
+    assert process.exitcode == 0
+    Client(fake).get("/images")
+    Client(fake).get("/images")
+    assert len(fake.calls) == 2
 
 
 def test_calls_are_like_a_list() -> None:

@@ -239,10 +239,10 @@ def _schema(options: argparse.Namespace) -> int:  # noqa: ARG001 - every command
 
 
 def _openapi(options: argparse.Namespace) -> int:
+    import json
+
     from ..control.openapi import control_openapi  # no other command needs them
     from ..service.openapi import openapi
-
-    import json
 
     print(json.dumps(control_openapi() if options.control else openapi(), indent=2))
     return 0

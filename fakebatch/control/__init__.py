@@ -1,1 +1,1 @@
-"""Control: the HTTP interface of the fake itself, for those who are not in its process."""
+"""The fake's own HTTP interface, for those who are not in its process, and the page on it."""

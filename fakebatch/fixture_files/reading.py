@@ -255,7 +255,7 @@ class Entries:
         for keys, text in _texts_with_braces(entry, ()):
             if problem := _wrong_placeholder(text):
                 yield place.inside(*keys).problem(problem)
-        if "{n" not in key.replace("{{", "") and (key or kind.needs_key):
+        if entry[REPEAT] != 1 and "{n" not in key.replace("{{", "") and (key or kind.needs_key):
             message = f"a repeated {kind.noun} needs {{n}} in its {kind.key}, or all would have the same"
             yield place.inside(kind.key).problem(message)
 

@@ -216,6 +216,10 @@ class App(Described, frozen=True, kw_only=True):
             **fields,
         )
 
+    def own_written(self) -> dict[str, Any]:
+        """Return the fields that the service has added, as a fixture file writes them: of its revisions the last."""
+        return super().own_written() | {"Scope": self.scope}
+
     def __repr__(self) -> str:
         return f"App(name={self.name!r}, owner_id={self.owner_id}, scope={self.scope!r})"
 

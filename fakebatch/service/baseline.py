@@ -7,16 +7,17 @@ wrong with it. Knows nothing of any resource.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from ..errors import FixtureError, Problem
 from ..fixture_files.problems import Finding, Place, all_problems, check, refused
 from ..fixture_files.reading import Entries, Expanded, Files, Kind
-from ..fixture_files.yaml_text import Document
+from ..fixture_files.yaml_text import Document, DocumentError, Flaw, Keys, Position
 from .accounts import Account
 from .described import located
 from .description import Baseline
@@ -27,6 +28,8 @@ from .registry import RESOURCES
 from .rules import BrokenRuleError
 from .schema import ENTRIES, FREE_PREFIX, ITEMS, SCHEMA_KEY, FixtureFile
 from .script import EFFECTS, EFFECTS_LISTED, Step, StepBuilder
+
+Content = TypeVar("Content")
 
 
 def load(*paths: str | os.PathLike[str], given: Mapping[Path, bytes] | None = None) -> Baseline:
@@ -40,6 +43,83 @@ def load(*paths: str | os.PathLike[str], given: Mapping[Path, bytes] | None = No
     for path in paths:
         loading.files.read(Path(path))
     return loading.baseline()
+
+
+def load_text(name: str, text: str, *, is_json: bool = False) -> Baseline:
+    """Load a world from a text, which includes no files. `name` is what places in it are told by.
+
+    Raises FixtureError, listing everything that is wrong with it.
+    """
+    loading = _Loading({})
+    loading.take(_parsed(name, text, is_json=is_json))
+    return loading.baseline()
+
+
+def load_entry(
+    section: str, name: str, text: str, *, is_json: bool = False, defaults: Mapping[str, Any] | None = None
+) -> Sequence[Any]:
+    """Load one entry of a section from a text: a step, a rule of progress, or as many records as it amounts to.
+
+    `defaults` are what it says if it does not say otherwise. Records that come without an Id still have none. Raises
+    FixtureError, listing everything that is wrong with it.
+    """
+    loading = _Loading({})
+    loading.take(_Entry(section, _parsed(name, text, is_json=is_json), defaults or {}))
+    if loading.problems:
+        start = f"{section}[0]"
+        raise FixtureError(
+            problem._replace(where=problem.where.removeprefix(start).lstrip(".")) for problem in loading.problems
+        )
+    return loading.made(section)
+
+
+def load_struct(declared: type[Content], name: str, text: str, *, is_json: bool = False) -> Content:
+    """Load what is declared from a text. Raises FixtureError, listing everything that is wrong with it."""
+    document = _parsed(name, text, is_json=is_json)
+    data = {} if document.data is None else document.data
+    try:
+        content = msgspec.convert(data, declared)
+    except msgspec.ValidationError as error:
+        found = all_problems(document, check(Place(document), data, declared))
+        raise FixtureError(found or [refused(Place(document), error)]) from None
+    if document.flawed:
+        raise FixtureError(all_problems(document, ()))
+    return content
+
+
+def _parsed(name: str, text: str, *, is_json: bool) -> Document:
+    """Parse a text. What begins like JSON, and is none, is YAML."""
+    try:
+        if not is_json and text.lstrip().startswith("{"):
+            with suppress(DocumentError):
+                return Document(name, text, is_json=True)
+        return Document(name, text, is_json=is_json)
+    except DocumentError as error:
+        raise FixtureError([Problem(name, *error.position, "", error.message)]) from None
+
+
+class _Entry(Document):
+    """A document that is one entry of a section, as it would be in a file with nothing else."""
+
+    def __init__(self, section: str, document: Document, defaults: Mapping[str, Any]) -> None:
+        self._document = document
+        self._before = (section, 0)
+        self.name, self.flawed = document.name, document.flawed
+        data = document.data
+        self.data = {section: [{**defaults, **data} if isinstance(data, dict) else data]}
+
+    def find(self, keys: Keys, *, key: bool = False) -> Position:
+        """Return where a place in the data stands."""
+        return self._document.find(keys[2:], key=key)
+
+    def written(self, keys: Keys) -> str:
+        """Return a scalar as it stands in the text."""
+        return self._document.written(keys[2:])
+
+    def flaws(self) -> Iterator[Flaw]:
+        """Yield what is wrong with the text's values."""
+        for flaw in self._document.flaws():
+            yield flaw._replace(keys=(*self._before, *flaw.keys))
 
 
 class _Sections(NamedTuple):
@@ -64,6 +144,19 @@ class _Loading:
         self._progress: list[Rule] = []
         self._quotas: dict[str, Any] = {}
         self._expect: Any = None
+
+    def take(self, document: Document) -> None:
+        """Take a document that includes no files: it comes from somebody who has none here."""
+        sections = self._convert(document)
+        for index, _ in sections.items["include"]:
+            place = Place(document, ("include", index))
+            self.problems.append(place.problem("nothing can be included here; write what is in that file instead"))
+        self._finish(document, sections)
+
+    def made(self, section: str) -> Sequence[Any]:
+        """Return what the entries of a section amount to."""
+        made: dict[str, Sequence[Any]] = {"script": self._script, "progress": self._progress}
+        return made.get(section) or [record for made in self._made[section] for record in made.records]
 
     def _begin(self, document: Document) -> tuple[_Sections, Iterable[tuple[int, str]]]:
         sections = self._convert(document)

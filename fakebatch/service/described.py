@@ -123,6 +123,19 @@ class Described(msgspec.Struct, metaclass=DescribedType, frozen=True, kw_only=Tr
     def __repr__(self) -> str:
         return f"{type(self).__name__}(id={self.id!r}, name={self.name!r}, state={self.state!r})"
 
+    def written(self) -> dict[str, Any]:
+        """Return it as a fixture file writes it: its description, and what the service has added.
+
+        Of the description, only what a fixture file may hold: a client may have sent more.
+        """
+        data = self.description_data()
+        return {**self.own_written(), **{name: data[name] for name in self.rules if name in data}}
+
+    def own_written(self) -> dict[str, Any]:
+        """Return the fields that the service has added, as a fixture file writes them."""
+        own = {"Id": self.id, "OwnerId": self.owner_id, "State": self.state, "CreationTime": self.creation_time}
+        return {name: value for name, value in own.items() if name in self.own and value != ""}
+
     def description_data(self) -> dict[str, Any]:
         """Return the whole description, with the service's names and with defaults filled in: a copy."""
         data: dict[str, Any] = msgspec.json.decode(self.described)

@@ -273,6 +273,13 @@ class Resource(Room, Generic[Record]):
             return self.record.of(written)
         return msgspec.convert(written, self.record)
 
+    def written(self, record: Record) -> dict[str, Any]:
+        """Return the entry of a fixture file that is this record."""
+        entry = record.written() if isinstance(record, Described) else msgspec.to_builtins(record)
+        if "{n" in str(entry.get(self.key)):  # no placeholder: braces that are meant are doubled
+            entry = {**_doubled_braces(entry), "repeat": 1}
+        return entry
+
     def with_key(self, record: Record, taken: Callable[[str], bool], number: int = 1) -> tuple[Record, int]:
         """Return a record with an Id that is not taken, and the next number to try; unchanged if it has one."""
         if self.numbered is None or getattr(record, self.key_field):
@@ -306,6 +313,15 @@ class Resource(Room, Generic[Record]):
             if view.caller is None or self.owner_of(record) in (None, view.caller.owner_id):
                 return record
         raise ApiError("InvalidResource.NotFound")
+
+
+def _doubled_braces(data: Any) -> Any:
+    """Return data with the braces in its texts as an entry that is repeated has them."""
+    if isinstance(data, str):
+        return data.replace("{", "{{").replace("}", "}}")
+    if isinstance(data, list):
+        return [_doubled_braces(part) for part in data]
+    return {key: _doubled_braces(part) for key, part in data.items()} if isinstance(data, dict) else data
 
 
 def nested_page(records: Sequence[Item], parameters: Parameters, key: Callable[[Item], Any], marker: Any) -> Page[Item]:

@@ -49,6 +49,16 @@ class Duration(NamedTuple):
             return str(self.polls)
         return "forever" if self.micros is None else f"{self.micros / MICROSECONDS:g}s"
 
+    def written(self) -> int | str:
+        """Return it as a fixture file writes it."""
+        if self.polls is not None:
+            return self.polls
+        # In one of the units it was given, with so many digits.
+        numbers = ((self.micros or 0) / (seconds * MICROSECONDS) for seconds in _UNITS.values())
+        texts = (f"{number:.6f}".rstrip("0").rstrip(".") + unit for number, unit in zip(numbers, _UNITS, strict=True))
+        exact = (text for text in texts if _LENGTH.fullmatch(text) and parse_duration(text) == self)
+        return "forever" if self.micros is None else next(exact)
+
 
 LENGTHS = ("waiting", "running", "starting", "deleting")
 """The phases of which a rule can say how long they last: two of jobs, two of clusters."""
@@ -134,6 +144,12 @@ class Fail(msgspec.Struct, frozen=True):
         failed = exited(self.exit_code or 1, self.message)
         return msgspec.structs.replace(failed, exit_code=self.exit_code)
 
+    def written(self) -> dict[str, Any]:
+        """Return it as a fixture file writes it."""
+        left_out = {"task": None, "instance": None, "attempts": None, "exit_code": 1}
+        entry = {name: getattr(self, name) for name in left_out if getattr(self, name) != left_out[name]}
+        return entry | ({"message": self.message} if self.message or not entry else {})
+
 
 End = Literal["Finished", "Stopped"]
 _ENDS = ("Finished", "Stopped")
@@ -162,6 +178,18 @@ class Rule(msgspec.Struct, frozen=True):
         """Tell whether it is for a `job` or a `cluster` of this name."""
         pattern = self.job if kind == "job" else self.cluster
         return pattern is not None and fnmatchcase(name, pattern)
+
+    def written(self) -> dict[str, Any] | None:
+        """Return it as a fixture file writes it; None if it calls a function."""
+        if self.function:
+            return None
+        kind, lengths = ("job", LENGTHS[:2]) if self.job is not None else ("cluster", LENGTHS[2:])
+        entry: dict[str, Any] = {kind: getattr(self, kind)}
+        entry |= {name: length.written() for name in lengths if (length := getattr(self, name)) != ONE_POLL}
+        # No task has an empty name.
+        fails = [fail.written() for fail in self.fails if fail.task != ""]
+        entry |= {"fail": fails} if fails else {}
+        return entry | ({"end": self.end} if self.end != "Finished" else {})
 
     def __str__(self) -> str:
         kind, lengths = ("job", LENGTHS[:2]) if self.job is not None else ("cluster", LENGTHS[2:])

@@ -60,6 +60,14 @@ class Reply(NamedTuple):
     raw: bytes | None = None
     """Sent as it is, in the place of all else."""
 
+    def written(self) -> dict[str, Any]:
+        """Return it as a fixture file writes it. Raises UnicodeDecodeError for bytes that are no text."""
+        if self.raw is not None:
+            return {"raw": self.raw.decode()}
+        entry: dict[str, Any] = {"status": self.status}
+        entry |= {"headers": [list(header) for header in self.headers]} if self.headers else {}
+        return entry | ({"body": self.body.decode()} if self.body else {})
+
 
 class Step(msgspec.Struct, frozen=True):
     """One step of a script: a trigger, and effects. It never changes."""
@@ -108,6 +116,38 @@ class Step(msgspec.Struct, frozen=True):
     def outcome(self) -> bool:
         """Whether the step takes the place of the service's own answer, or cuts it short."""
         return bool(self.failure or self.drop or self.reply)
+
+    def written(self) -> dict[str, Any] | None:
+        """Return it as a fixture file writes it; None for a function, and for bytes that are no text."""
+        reply = self.reply
+        if reply and reply.function:
+            return None
+        try:
+            replied = {"reply": reply.written()} if reply else {}
+        except UnicodeDecodeError:
+            return None
+        effects = {
+            **({"fail": self.failure._asdict()} if self.failure else {}),
+            **({"drop": self.drop} if self.drop else {}),
+            **replied,
+            **{name: getattr(self, name) for name in ("delay", "trickle", "becomes") if getattr(self, name)},
+        }
+        for resource in RESOURCES:
+            added = [resource.written(record) for name, record in self.add if name == resource.name]
+            removed = [key for name, key in self.remove if name == resource.name]
+            for effect, items in (("add", added), ("remove", removed)):
+                if items:
+                    effects.setdefault(effect, {})[resource.name] = items
+        calls = [_written_range(first, last) for first, last in self.calls or ()]
+        trigger = {
+            "on": self.operation,
+            "calls": calls[0] if len(calls) == 1 else calls,
+            "where": dict(self.where),
+            "account": self.account,
+            "host": self.host,
+        }
+        # One that does nothing has to say so.
+        return {name: value for name, value in trigger.items() if value} | (effects or {"delay": 0})
 
     def __str__(self) -> str:
         effects = []
@@ -335,6 +375,12 @@ def _parse_range(part: object) -> tuple[int, float]:
         if first <= last:
             return first, last
     raise ValueError(f"{part!r} does not name calls; write 2, '2-4', '3-' or a list of these (the first call is 1)")
+
+
+def _written_range(first: int, last: float) -> int | str:
+    if first == last:
+        return first
+    return f"{first}-" if last == float("inf") else f"{first}-{last:.0f}"
 
 
 def _check_where(operation: str, where: object) -> tuple[tuple[str, str], ...]:

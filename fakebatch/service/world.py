@@ -3,6 +3,7 @@
 Knows nothing of HTTP or of files.
 """
 
+import itertools
 import threading
 from array import array
 from collections.abc import Callable, Mapping
@@ -60,6 +61,8 @@ class ScriptedStep:
 
     def __init__(self, step: Step) -> None:
         self.step = step
+        self.number: int = 0
+        """By which it is taken away."""
         self.seen: int = 0
         """How many calls have matched since the last reset."""
         self.used: bool = False
@@ -77,8 +80,9 @@ class ScriptedStep:
         self.ever_used |= acts
         return acts
 
-    def rewind(self) -> None:
-        """Forget which calls were seen."""
+    def rewind(self, number: int) -> None:
+        """Forget which calls were seen, and take a number."""
+        self.number = number
         self.seen = 0
         self.used = False
 
@@ -96,26 +100,27 @@ class World:
 
     def __init__(self, baseline: Baseline, clock: Clock = utc_now) -> None:
         self.lock: threading.RLock = threading.RLock()
-        self._baseline = baseline
+        self.baseline: Baseline = baseline
+        """Where a reset leads back to."""
         self._clock = clock
         self.clock: WorldClock = WorldClock(self.now, self.lock)
         in_child(self, World._renew_lock)
-        self.accounts: dict[str, Account] = {account.access_key_id: account for account in baseline.accounts}
-        self.collections: dict[str, Collection[Any]] = {
-            resource.name: self._collection(resource) for resource in RESOURCES
-        }
+        self.accounts: dict[str, Account] = _by_key(baseline)
+        self.collections: dict[str, Collection[Any]] = self.grow(baseline)
         self.script: list[ScriptedStep] = []
-        self._every_step: list[ScriptedStep] = []  # those of Python that a reset dropped as well
+        self._of_baseline: list[ScriptedStep] = []
+        self._every_step: list[ScriptedStep] = []  # those that a reset dropped as well
+        self._step_numbers = self._rule_numbers = itertools.count(1)
         self._unfinished: list[StepBuilder] = []
-        self.calls: Calls = Calls(check_operation)
+        self.calls: Calls = Calls(check_operation, self.lock)
         self.tokens: Tokens = Tokens()
         self.nonces: Nonces = Nonces()
         """Which nonces of which access key were used."""
         self.epoch: int = 0
         """Counts the resets: what an earlier epoch began must leave no trace in a later one."""
         self._failures: list[BaseException] = []
-        self._rules: list[Rule] = []
-        """Those of Python, the newest first."""
+        self._rules: list[tuple[int, Rule]] = []
+        """In the order in which they are tried, each with the number by which it is taken away."""
         self._began = 0
         self._polls: dict[tuple[str, int | None], array[int]] = {}
         """When all records of a resource and an owner were polled at once."""
@@ -134,13 +139,18 @@ class World:
         self.lock = threading.RLock()
         self._running = threading.RLock()
         self.clock.lock = self.lock
+        self.calls.renew_lock(self.lock)
         for collection in self.collections.values():
             collection.lock = self.lock
 
-    def _collection(self, resource: Resource[Record]) -> Collection[Record]:
-        partition = partial(self._partition_of, resource)
+    def grow(self, baseline: Baseline) -> dict[str, Collection[Any]]:
+        """Return the collections of a baseline, for `load`. It takes its time where there are many records."""
+        return {resource.name: self._collection(resource, baseline) for resource in RESOURCES}
+
+    def _collection(self, resource: Resource[Record], baseline: Baseline) -> Collection[Record]:
+        partition = partial(_partition_of, resource, bool(baseline.accounts))
         return resource.collection(
-            cast("tuple[Record, ...]", self._baseline.records.get(resource.name, ())),
+            cast("tuple[Record, ...]", baseline.records.get(resource.name, ())),
             noun=resource.noun,
             key=resource.key_of,
             place=resource.place,
@@ -150,16 +160,21 @@ class World:
             life=Life(self, resource, partition) if resource.grown or resource.numbered else None,
         )
 
-    def _partition_of(self, resource: Resource[Record], record: Record) -> int | None:
-        """Return the owner of a record (None: everybody may see it). Without accounts, all have one owner."""
-        owner = resource.owner_of(record)
-        return owner if owner is None or self.accounts else EXAMPLE_OWNER
+    def load(self, baseline: Baseline, collections: dict[str, Collection[Any]]) -> None:
+        """Put another baseline in the place of the present one, with the collections that were grown of it, and begin.
+
+        The collections of before are another world's from then on.
+        """
+        with self.lock:
+            self.baseline, self.collections = baseline, collections
+            self.accounts = _by_key(baseline)
+            self.begin()
 
     def begin(self) -> None:
         """Return to the baseline, and forget what came before: a new test begins."""
         with self.lock:
-            self.script = [ScriptedStep(step) for step in self._baseline.script]
-            self._every_step = list(self.script)
+            self._of_baseline = [ScriptedStep(step) for step in self.baseline.script]
+            self._every_step = list(self._of_baseline)
             self._unfinished.clear()
             self._failures.clear()
             self.reset()
@@ -170,14 +185,15 @@ class World:
             self.epoch += 1
             for collection in self.collections.values():
                 collection.reset()
-            del self.script[len(self._baseline.script) :]
+            self._step_numbers, self._rule_numbers = itertools.count(1), itertools.count(1)
+            self.script[:] = self._of_baseline
             for step in self.script:
-                step.rewind()
+                step.rewind(next(self._step_numbers))
             self.calls.clear()
             self.tokens.clear()
             self.nonces.clear()
             self._expect = self._random = None
-            self._rules.clear()
+            self._rules = [(next(self._rule_numbers), rule) for rule in self.baseline.progress]
             self.clock.reset()
             self._polls.clear()
             self._results = {}  # who still fills the old ones fills nothing
@@ -192,7 +208,7 @@ class World:
     @property
     def files(self) -> tuple[Path, ...]:
         """The fixture files that it is made of."""
-        return self._baseline.files
+        return self.baseline.files
 
     # No cached_property: that of Python 3.11 has a lock for all worlds, which a fork may leave held in the child.
 
@@ -201,7 +217,7 @@ class World:
         """The free data of the fixture files: a copy for each epoch, since a test may change what is inside."""
         with self.lock:
             if self._expect is None:
-                self._expect = deepcopy(self._baseline.expect)
+                self._expect = deepcopy(self.baseline.expect)
             return self._expect
 
     @property
@@ -231,12 +247,12 @@ class World:
     @property
     def quotas(self) -> Mapping[str, Any]:
         """What the fixtures say of quotas."""
-        return self._baseline.quotas
+        return self.baseline.quotas
 
     def next_id(self, resource: Resource[Any]) -> str:
         """Return an Id that no record of a resource has, after those that were made before. The lock is held."""
         assert resource.numbered  # noqa: S101 - who asks for it has it
-        number = self._numbers.get(resource.name, len(self._baseline.records.get(resource.name, ()))) + 1
+        number = self._numbers.get(resource.name, len(self.baseline.records.get(resource.name, ()))) + 1
         records = self.collections[resource.name]
         while (key := resource.numbered(number)) in records:
             number += 1
@@ -265,16 +281,16 @@ class World:
         end: End,
     ) -> RuleBuilder:
         """Return a rule of progress in the making, that holds from now on."""
-        rules: list[Rule] = []
+        number = 0
+        epoch = self.epoch
 
         def changed(rule: Rule) -> None:
+            nonlocal number
             with self.lock:
-                place = next((index for index, known in enumerate(self._rules) if rules and known is rules[-1]), None)
-                if place is not None:
-                    self._rules[place] = rule
-                elif not rules:
-                    self._rules.insert(0, rule)
-                rules.append(rule)
+                if not number:
+                    number = self.add_rule(rule)
+                elif self.epoch == epoch:  # a reset has dropped it
+                    self._rules = [(known, rule if known == number else other) for known, other in self._rules]
 
         return RuleBuilder(
             job=job,
@@ -290,8 +306,26 @@ class World:
     @property
     def rules(self) -> list[Rule]:
         """The rules of progress, in the order in which they are tried."""
+        return [rule for _, rule in self._rules]
+
+    @property
+    def numbered_rules(self) -> list[tuple[int, Rule]]:
+        """The same, each with the number by which it is taken away."""
+        return self._rules.copy()
+
+    def add_rule(self, rule: Rule) -> int:
+        """Add a rule of progress before all others, until the next reset, and return its number."""
         with self.lock:
-            return [*self._rules, *self._baseline.progress]
+            number = next(self._rule_numbers)
+            self._rules = [(number, rule), *self._rules]
+        return number
+
+    def remove_rule(self, number: int) -> None:
+        """Take a rule of progress away, until the next reset. Raises KeyError if there is none of this number."""
+        with self.lock:
+            if number not in dict(self._rules):
+                raise KeyError(_no_such("rule of progress", number))
+            self._rules = [(known, rule) for known, rule in self._rules if known != number]
 
     def present(self, resource: Resource[Any], partition: int | None) -> Present:
         """Return the moment, for records of a resource and of a partition. The lock is held."""
@@ -305,7 +339,7 @@ class World:
         )
 
     def _choose(self, kind: str, name: str) -> Rule:
-        return choose([*self._rules, *self._baseline.progress], kind, name)
+        return choose(self.rules, kind, name)
 
     def poll_all(self, resource: Resource[Any], partition: int | None) -> None:
         """Count a poll of all records of a partition. The lock is held."""
@@ -366,14 +400,28 @@ class World:
                     scripted[0].step = step
                 else:
                     self._unfinished = [other for other in self._unfinished if other is not builder]
-                    scripted.append(ScriptedStep(step))
-                    self.script.append(scripted[0])
-                    self._every_step.append(scripted[0])
+                    scripted.append(self.add_step(step))
 
         builder = StepBuilder(operation, calls, where, account, host, changed=changed)
         self._unfinished = [other for other in self._unfinished if not other.attempted]
         self._unfinished.append(builder)
         return builder
+
+    def add_step(self, step: Step) -> ScriptedStep:
+        """Add a step to the end of the script, until the next reset."""
+        with self.lock:
+            scripted = ScriptedStep(step)
+            scripted.number = next(self._step_numbers)
+            self.script.append(scripted)
+            self._every_step.append(scripted)
+        return scripted
+
+    def remove_step(self, number: int) -> None:
+        """Take a step of the script away, until the next reset. Raises KeyError if there is none of this number."""
+        with self.lock:
+            if all(step.number != number for step in self.script):
+                raise KeyError(_no_such("step", number))
+            self.script[:] = [step for step in self.script if step.number != number]
 
     def apply_script(self, operation: str, parameters: Parameters, account: str, host: str) -> list[Step]:
         """Count a call, and return the steps that act on it."""
@@ -466,6 +514,20 @@ class World:
             self._failures.clear()
             self._unfinished.clear()
         return failures
+
+
+def _by_key(baseline: Baseline) -> dict[str, Account]:
+    return {account.access_key_id: account for account in baseline.accounts}
+
+
+def _partition_of(resource: Resource[Record], has_accounts: bool, record: Record) -> int | None:
+    """Return the owner of a record (None: everybody may see it). Without accounts, all have one owner."""
+    owner = resource.owner_of(record)
+    return owner if owner is None or has_accounts else EXAMPLE_OWNER
+
+
+def _no_such(what: str, number: int) -> str:
+    return f"there is no {what} with the number {number}"
 
 
 def _without_effect(trigger: str) -> Exception:

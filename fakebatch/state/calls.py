@@ -4,11 +4,13 @@ Knows nothing of how calls come about.
 """
 
 import re
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from types import MappingProxyType
+from itertools import islice
+from types import MappingProxyType, UnionType
 from typing import TYPE_CHECKING, Any, overload
 
 import msgspec
@@ -24,6 +26,8 @@ NEWEST = 10_000
 """How many calls are kept, so that a soak test does not eat memory."""
 MOST_BYTES = 32 * 1024 * 1024
 """How much is kept with them, in bytes, of what clients sent and of the script: of older calls the body is let go."""
+_SHOWN = 10
+"""How many calls are shown to whoever has waited for others in vain."""
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
@@ -120,6 +124,18 @@ def host_name(host: str) -> str:
     return re.sub(r":\d*$", "", host)
 
 
+def _is_number(value: object, kind: type | UnionType) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _told(calls: Sequence[Call]) -> str:
+    """Return for a person which calls there have been."""
+    if not calls:
+        return "there was no call at all"
+    newest = f", the newest {_SHOWN} of {len(calls)}" if len(calls) > _SHOWN else ""
+    return "".join([f"all that came{newest}:", *(f"\n  {call}" for call in calls[-_SHOWN:])])
+
+
 def _size(call: Call) -> int:
     """Return how many bytes a call keeps, at most: of what a client sent, and of what the script did about it."""
     # The path is there a second time, as its parameters.
@@ -127,18 +143,49 @@ def _size(call: Call) -> int:
     return len(call.body) + sum(len(text) if text.isascii() else 4 * len(text) for text in texts)
 
 
+class _Waiter:
+    """Somebody who waits for so many calls of an operation (None: of any)."""
+
+    def __init__(self, operation: str | None, count: int, came: int) -> None:
+        self.operation = operation
+        self.count = count
+        self.came = came
+        """How many there have been."""
+        self.enough = threading.Event()
+        if came >= count:
+            self.enough.set()
+
+    def take(self, call: Call) -> None:
+        """Count a call, if it is one of those."""
+        if self.operation in (None, call.operation):
+            self.came += 1
+            if self.came >= self.count:
+                self.enough.set()
+
+
 class Calls(Sequence[Call]):
     """The newest calls, oldest first. Reading sees one moment, whatever is answered meanwhile.
 
-    `check_operation` raises ValueError for a name that is no operation's.
+    `check_operation` raises ValueError for a name that is no operation's. Whoever changes them holds `lock`.
     """
 
-    def __init__(self, check_operation: Callable[[str], object]) -> None:
+    def __init__(self, check_operation: Callable[[str], object], lock: threading.RLock) -> None:
         self._check_operation = check_operation
+        self.lock: threading.RLock = lock
         self._calls: deque[Call] = deque()
         self._bytes = 0
         self._bodies = 0
         """How many of the calls, from the newest on, have their bodies; those before them have none."""
+        self.last: int = 0
+        """The number of the newest call: they are counted from 1, also those that were let go."""
+        self.cleared: int = 0
+        """How often all were forgotten: the numbers began anew each time."""
+        self._waiters: list[_Waiter] = []
+
+    def renew_lock(self, lock: threading.RLock) -> None:
+        """Take another lock, in a forked child: who has waited here is in the parent."""
+        self.lock = lock
+        self._waiters = []
 
     def of(self, operation: str) -> list[Call]:
         """Return the calls of one operation.
@@ -148,9 +195,52 @@ class Calls(Sequence[Call]):
         self._check_operation(operation)
         return [call for call in self if call.operation == operation]
 
+    def after(self, number: int) -> list[tuple[int, Call]]:
+        """Return the calls with greater numbers than this, and their numbers."""
+        with self.lock:
+            first = self.last - len(self._calls) + 1
+            skipped = max(0, number + 1 - first)
+            return list(enumerate(islice(self._calls, skipped, None), first + skipped))
+
+    def wait(self, operation: str, count: int = 1, timeout: float = 5.0) -> list[Call]:
+        """Return the calls of an operation since the last reset, once there are at least so many of them.
+
+        It waits for `timeout` seconds at most. Raises AssertionError, saying what came instead, if there are not so
+        many by then; ValueError for a name that is no operation's, and TypeError for a count or a time that is none.
+        """
+        self._check_operation(operation)
+        if not _is_number(count, int) or count < 0:
+            raise TypeError(f"count is how many calls to wait for, not {count!r}")
+        if not _is_number(timeout, int | float) or not 0 <= timeout <= threading.TIMEOUT_MAX:
+            raise TypeError(f"timeout is a number of seconds, not {timeout!r}")
+        self.wait_until(timeout, operation, count)
+        with self.lock:
+            found, others = self.of(operation), list(self)
+        if len(found) >= count:
+            return found
+        came = f"{len(found)} came" if found else "none came"
+        wanted = f"{counted(count, 'call')} of {operation}"
+        raise AssertionError(f"waited {timeout:g} s for {wanted}: {came}; {_told(others)}")
+
+    def wait_until(self, seconds: float, operation: str | None, count: int, after: int = 0) -> None:
+        """Return once there are so many calls of an operation (None: of any) after one, or after so many seconds.
+
+        Where all are forgotten meanwhile, they are counted anew.
+        """
+        with self.lock:
+            came = sum(operation in (None, call.operation) for _, call in self.after(after))
+            waiter = _Waiter(operation, count, came)
+            self._waiters.append(waiter)
+        waiter.enough.wait(seconds)
+        with self.lock:
+            self._waiters = [other for other in self._waiters if other is not waiter]
+
     def append(self, call: Call) -> None:
         """Record a call; let go of the oldest ones, and of the bodies of older ones, where they are too many."""
         self._calls.append(call)
+        self.last += 1
+        for waiter in self._waiters:
+            waiter.take(call)
         self._bytes += _size(call)
         self._bodies += 1
         while self._bytes > MOST_BYTES and self._bodies > 1:
@@ -170,7 +260,10 @@ class Calls(Sequence[Call]):
     def clear(self) -> None:
         """Forget all calls."""
         self._calls.clear()
-        self._bytes = self._bodies = 0
+        self._bytes = self._bodies = self.last = 0
+        self.cleared += 1
+        for waiter in self._waiters:
+            waiter.came = 0
 
     @overload
     def __getitem__(self, index: int) -> Call: ...

@@ -7,6 +7,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from functools import partial
 from heapq import merge
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -103,6 +104,31 @@ class Collection(Generic[Record]):
                     return current[:count], self._key(current[count]) if count < len(current) else ""
 
         return self._settled(read)
+
+    def browse(self, marker: str, count: int, fits: Callable[[Record], bool]) -> tuple[list[Record], str]:
+        """Return up to `count` records of all partitions that fit, from `marker` on, and the key of the next of them.
+
+        It is for people: others go on meanwhile, and what they change may be seen or not.
+        """
+        with self.lock:
+            starts = [
+                (partition, bisect_left(partition, self._place(marker), key=self._order) if marker else 0)
+                for partition in self._partitions.values()
+            ]
+            following = [partition[start:] for partition, start in starts]
+        found: list[Record] = []
+        for record in merge(*following, key=self._order):
+            now = self._settled(partial(self._present, self._key(record)))
+            if now is not None and fits(now):
+                if len(found) == count:
+                    return found, self._key(now)
+                found.append(now)
+        return found, ""
+
+    def _present(self, key: str) -> Record | None:
+        """Return what has become of the record of a key; None if there is none. The lock is held."""
+        record = self._records.get(key)
+        return None if record is None else self._current(record)
 
     def of(self, partition: Hashable) -> list[Record]:
         """Return all records of a partition, in their order."""

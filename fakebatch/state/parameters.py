@@ -12,6 +12,8 @@ from ..errors import ApiError
 
 MOST_BODY_BYTES = 256 * 1024
 """The largest request body, also after inflating. [doc]"""
+MOST_CONTROL_BYTES = 64 * 1024 * 1024
+"""The largest body of a request for the fake itself: a world. [choice]"""
 
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 

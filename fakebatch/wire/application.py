@@ -4,8 +4,9 @@ The version, the signature, the script and the recording of calls are here. It k
 operation is an entry of the registry.
 
 An answer that has to wait is put off: the server offers `environ["fakebatch.later"](seconds, finish)` and
-`environ["fakebatch.aside"](work, finish)`, and goes on with others until `finish` is due. Under any other WSGI server
-the thread of the request waits, or does the work.
+`environ["fakebatch.aside"](work, finish)`, and goes on with others until `finish` is due. (Control has a third one,
+`environ["fakebatch.apart"]`, whose work holds up no other.) Under any other WSGI server the thread of the request
+waits, or does the work.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,7 +29,10 @@ from . import signatures
 from .responses import encode, error_body, new_request_id, response_headers, status_line
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+CONTROL = "/_fakebatch"
+"""How paths begin that are for the fake itself, and not for the service."""
 
 _PIECES = 20
 """In how many pieces a body trickles, where the server does not spread it."""
@@ -37,14 +41,25 @@ Body = Iterable[bytes]
 
 
 class App:
-    """Serves a world. `on_call` is called with each `Call` once it is recorded, before the response is sent."""
+    """Serves a world. `on_call` is called with each `Call` once it is recorded, before the response is sent.
 
-    def __init__(self, world: World, on_call: Callable[[Call], object] | None = None) -> None:
+    `control` answers what is for the fake itself: no call, neither recorded nor scripted nor signed.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        on_call: Callable[[Call], object] | None = None,
+        control: "WSGIApplication | None" = None,
+    ) -> None:
         self.world = world
         self._on_call = on_call
+        self._control = control
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Body:
         """Answer one request, as WSGI has it. A scripted drop of the connection is raised as a ConnectionError."""
+        if self._control and environ.get("PATH_INFO", "").startswith(CONTROL):
+            return self._control(environ, start_response)
         return _Exchange(self.world, self._on_call, environ, start_response).begin()
 
 

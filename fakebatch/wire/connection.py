@@ -62,6 +62,10 @@ class Aside:
         self.finish: Finish = finish
 
 
+class Apart(Aside):
+    """`environ["fakebatch.apart"]`: as `Aside`, and `work` may take very long: a thread of its own runs it."""
+
+
 class Raw:
     """`environ["fakebatch.raw"]`: these bytes are sent as they are, and the connection ends."""
 
@@ -125,7 +129,7 @@ class Connection:
 
     def __init__(self, server: "Server", sock: SocketType, environ: "WSGIEnvironment", tls: Tls | None) -> None:
         self._server, self._socket, self._environ, self._tls = server, sock, environ, tls
-        self._reader = RequestReader(server.most_body_bytes)
+        self._reader = RequestReader(server.most_body_bytes, server.larger)
         self._response: Response | None = None
         self._is_closed = False
         self._client_ended = False
@@ -295,7 +299,8 @@ class Connection:
         if isinstance(answer, Later):
             self._server.run_at(answer.seconds, partial(self._guarded, self._run, answer.finish))
         else:
-            self._server.run_aside(answer.work, partial(self._guarded, self._run, answer.finish))
+            run = self._server.run_apart if isinstance(answer, Apart) else self._server.run_aside
+            run(answer.work, partial(self._guarded, self._run, answer.finish))
 
     def _refusal(self, status: int) -> tuple[bytes, bytes]:
         response = Response(has_body=not self._reader.is_head)

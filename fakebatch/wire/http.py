@@ -45,11 +45,12 @@ def _environ_name(header: bytes) -> str:
 class RequestReader:
     """Reads one request, and leaves it in `environ`, a WSGI environment without what only a server knows.
 
-    `most_body_bytes` and one byte more are kept of a body. A body that ended early or was badly framed has
-    `environ["fakebatch.incomplete"]`; too large a one has not.
+    `most_body_bytes` and one byte more are kept of a body; of one for a path that begins as the first of `larger`, so
+    many as the second. A body that ended early or was badly framed has `environ["fakebatch.incomplete"]`; too large a
+    one has not.
     """
 
-    def __init__(self, most_body_bytes: int) -> None:
+    def __init__(self, most_body_bytes: int, larger: tuple[str, int] | None = None) -> None:
         self.environ: WSGIEnvironment = {}
         self.ended: bool = False
         """Whether nothing more is needed: there is a request, or a refusal, or the client left without a word."""
@@ -62,6 +63,7 @@ class RequestReader:
         self.whole: bool = False
         """Whether the request was read to its end, and nothing came after it."""
         self._most_body_bytes = most_body_bytes
+        self._larger = larger
         self._parser: HttpRequestParser | None = HttpRequestParser(self)
         self._head = bytearray()
         self._head_is_read = False
@@ -236,6 +238,8 @@ class RequestReader:
             raise _StopParsing
         length, chunked = environ.get("CONTENT_LENGTH", "0"), "HTTP_TRANSFER_ENCODING" in environ
         if length != "0" or chunked:
+            if self._larger and path.startswith(self._larger[0]):
+                self._most_body_bytes = self._larger[1]
             self._upgrades = parser.should_upgrade()
             if environ.get("HTTP_EXPECT", "").lower() == "100-continue" and version == "1.1":
                 if int(length) > self._most_body_bytes:

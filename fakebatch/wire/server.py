@@ -5,7 +5,7 @@ What becomes of the bytes of a connection is `connection`'s to know. What is her
 - Nobody waits for a client: a connection whose bytes are not there yet is left to the selector, and a request is most
   often there when its connection is.
 - An application that is to answer later gives a function with which to go on. What may take long runs in one second
-  thread, the worker.
+  thread, the worker; what may take very long, in a thread of its own.
 - `stop()` closes everything at once. A forked child closes its copies, and leaves the parent's selector alone.
 """
 
@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ServerError
 from ..forks import in_child
-from .connection import Aside, Connection, Later, Raw, Tls, now
+from .connection import Apart, Aside, Connection, Later, Raw, Tls, now
 
 if sys.platform == "win32":
     # There, SO_REUSEADDR would let a second server listen on the port of the first.
@@ -70,7 +70,7 @@ class Server:
 
     `refuse` returns headers and body of the answer with a status to what is no HTTP, and (500) to what the application
     failed at. `report` is told of what the application, or work put aside, raised. Of a body, `most_body_bytes` and one
-    more are kept.
+    more are kept; for paths that begin as the first of `larger`, so many as the second.
     """
 
     def __init__(
@@ -79,10 +79,12 @@ class Server:
         refuse: Refuse,
         report: Callable[[BaseException], object],
         most_body_bytes: int,
+        larger: tuple[str, int] | None = None,
     ) -> None:
         self.app: WSGIApplication = app
         self.refuse: Refuse = refuse
         self.most_body_bytes: int = most_body_bytes
+        self.larger: tuple[str, int] | None = larger
         self.ended: str = ""
         """Why it ended without a stop(), if it did."""
         self.is_inherited: bool = False
@@ -206,6 +208,22 @@ class Server:
                 return
         self._work.put(run)
 
+    def run_apart(self, work: Callable[[], object], then: Callable[[], object]) -> None:
+        """Have a thread of its own run `work`, and the server's thread `then`: the worker is for what is short."""
+
+        def run() -> None:
+            try:
+                work()
+            except BaseException as error:
+                self.report(error)
+            self.run_soon(then)
+
+        try:
+            threading.Thread(target=run, name=f"{threading.current_thread().name}:apart", daemon=True).start()
+        except RuntimeError as error:
+            self.report(error)
+            self.run_soon(then)
+
     def report(self, error: BaseException) -> None:
         """Pass on what was raised. That can't fail: there would be nobody left to tell."""
         with contextlib.suppress(Exception):
@@ -302,6 +320,7 @@ class _Listener:
             "SERVER_PORT": str(self.port),
             "fakebatch.later": Later,
             "fakebatch.aside": Aside,
+            "fakebatch.apart": Apart,
             "fakebatch.raw": Raw,
         }
         self._is_closed = self._accepts = False

@@ -11,10 +11,10 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ...errors import FieldError
 from ..clusters.description import EXAMPLE_CLUSTER
-from ..described import EXAMPLE_TIME, OWNER, TIME, Described, check_id, encode, events_of, time_of
+from ..described import EXAMPLE_TIME, OWNER, TEXTS, TIME, Described, check_id, check_time, encode, events_of, time_of
 from ..progress import MICROSECONDS, Attempt, Event, Present, Result
 from ..records import EXAMPLE_OWNER, format_micros, micros_of
-from ..rules import Rules, Text, object_schema, without_nulls
+from ..rules import Map, Object, Rules, Text, object_schema, without_nulls
 from .course import (
     ENDED,
     FAILED,
@@ -225,6 +225,7 @@ class Job(Described, frozen=True, kw_only=True):
             notification: Mapping[str, Any] | None = None,
             dag: Mapping[str, Any] | None = None,
             app: Mapping[str, Any] | None = None,
+            app_command: Mapping[str, Any] | None = None,
             owner_id: int = EXAMPLE_OWNER,
             state: JobState = WAITING,
             message: str = "",
@@ -257,8 +258,16 @@ class Job(Described, frozen=True, kw_only=True):
         "State": Text(only=STATES, about="The state in which it begins; Waiting if it is left out."),
         "Message": Text(blank=True, about="What is said of a failure."),
         "CreationTime": TIME,
-        "StartTime": TIME,
+        "StartTime": Text(
+            blank=True,
+            form=lambda text: check_time(text) if text else "",
+            about="When it began to run; empty for one that has ended and never did.",
+        ),
         "EndTime": TIME,
+        "AppCommand": Object(
+            fields={"CommandLine": Text(blank=True), "EnvVars": TEXTS, "Config": Map()},
+            about="Of an App job: what its app had it run when it was created.",
+        ),
     }
 
     @classmethod
@@ -271,8 +280,9 @@ class Job(Described, frozen=True, kw_only=True):
         """Return the job with what the service adds, and a description that was found right."""
         state = own.get("State") or WAITING
         created = time_of(own, "CreationTime", EXAMPLE_TIME)
-        start = time_of(own, "StartTime", "" if state == WAITING else created)
-        end = time_of(own, "EndTime", start if state in ENDED else "")
+        never_ran = state == WAITING or (state in ENDED and own.get("StartTime") == "")
+        start = time_of(own, "StartTime", "" if never_ran else created)
+        end = time_of(own, "EndTime", (start or created) if state in ENDED else "")
         if not created <= (start or created) <= (end or start or created):
             raise FieldError("EndTime" if own.get("EndTime") else "StartTime", "the times of a job must ascend")
         return cls.created(
@@ -283,6 +293,7 @@ class Job(Described, frozen=True, kw_only=True):
             message=own.get("Message") or "",
             creation_time=created,
             times=(micros_of(start), micros_of(end)),
+            app_command=own.get("AppCommand") or {},
         )
 
     @classmethod
@@ -298,6 +309,21 @@ class Job(Described, frozen=True, kw_only=True):
             "described": encode(description, rules_of(description)),
         }
         return cls.made(**kept | fields)
+
+    def written(self) -> dict[str, Any]:
+        """Return it as a fixture file writes it: it goes on from its state."""
+        return super().written() | {"Priority": self.priority}
+
+    def own_written(self) -> dict[str, Any]:
+        """Return the fields that the service has added, as a fixture file writes them."""
+        own = super().own_written()
+        # A clock that goes back, or was never there, may have put them in another order.
+        start = max(self.start_time, self.creation_time) if self.start_time else ""
+        end = max(self.end_time, start or self.creation_time) if self.end_time else ""
+        if start or self.state in ENDED:
+            own["StartTime"] = start
+        more = {"EndTime": end, "Message": self.message, "AppCommand": self.app_command}
+        return own | {name: value for name, value in more.items() if value}
 
     # What is derived from it.
 
@@ -340,7 +366,7 @@ class Job(Described, frozen=True, kw_only=True):
         for name, before in order(tasks, dependencies).items():
             task = tasks[name]
             state: JobState = self.state
-            if before and state in (RUNNING, FAILED):
+            if (before and state in (RUNNING, FAILED)) or (state == FAILED and not start):
                 state = WAITING if state == RUNNING else STOPPED
             fate = Fate(state, 0, 0 if state == WAITING or (state == STOPPED and not start) else start, end)
             if state == FAILED:
