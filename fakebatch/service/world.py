@@ -444,7 +444,7 @@ class World:
         """Let what a request names be in a state. What is not there stays so."""
         for resource, name in becoming(operation):
             records: Collection[Any] = self.collections[resource.name]
-            if parameters.path[name] in records:
+            if resource.grown and state in resource.grown.states and parameters.path[name] in records:
                 records.change(parameters.path[name], partial(_become, resource, state))
 
     def perform(

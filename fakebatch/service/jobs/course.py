@@ -207,10 +207,10 @@ class Course:
         return self.rule.running.is_over(self.polled - self.tasks[name].since)
 
     def advance(self, moment: int) -> None:
-        """Go over the next change."""
+        """Go over the next change. It has not ended yet."""
         if self.state == WAITING:
             self._begin_running(moment)
-        elif self.state == RUNNING:
+        else:
             self._end_attempts(list(self._running()), moment)
 
     def finish(self, moment: int) -> None:
@@ -256,9 +256,7 @@ class Course:
         self.state, self.start = RUNNING, moment
         self._has_changed()
         self._tell("Job", RUNNING, moment)
-        self._start_tasks(moment)
-        if not any(self._running()):  # all were Finished before it was started again
-            self._finish(FINISHED, moment)
+        self._start_tasks(moment)  # of one that was started again, at least one is not Finished
 
     def _start_tasks(self, moment: int) -> None:
         for name, task in self.tasks.items():

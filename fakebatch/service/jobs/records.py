@@ -581,7 +581,7 @@ def _completed(description: Mapping[str, Any]) -> dict[str, Any]:
     data["Name"] = data.get("Name") or "job"
     if data["Type"] == "App":
         return data
-    dag = data.get("DAG") or {}
+    dag = {} if data.get("DAG") is None else data["DAG"]
     tasks = dag.get("Tasks", {}) if isinstance(dag, dict) else None
     if isinstance(tasks, dict):
         named = tasks or {APP_TASK: {}}
