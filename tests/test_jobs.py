@@ -412,7 +412,7 @@ def test_every_operation_is_recorded_with_its_parameters(fake: FakeBatch, ask: A
         (lambda: Job(name="a b"), ValueError, "Name: it must only contain characters within [a-zA-Z0-9_-], and must not start with [0-9]"),
         (lambda: Job(app={"Inputs": {}}), ValueError, "App: AppName is missing"),
         (lambda: Job(type="App"), ValueError, "App: App is missing"),
-        (lambda: Job(dag=[]), ValueError, "DAG: its type must be object"),
+        (lambda: Job(dag=[]), ValueError, "DAG: its type must be object"),  # type: ignore[arg-type]
         (lambda: Job(dag={"Tasks": []}), ValueError, "DAG.Tasks: its type must be object"),
         (lambda: Job(dag={"Tasks": {"a": 5}}), ValueError, "DAG.Tasks.a: its type must be object"),
         (lambda: Job(dag={"Tasks": {"a": {"Parameters": 5}}}), ValueError, "DAG.Tasks.a.Parameters: its type must be object"),
