@@ -131,10 +131,13 @@ def test_a_command_that_a_signal_ends_is_128_and_its_number() -> None:
 def test_signals_are_passed_on(name: str) -> None:
     number = signal.Signals[name]
     program = f"""
-import signal
-signal.signal({int(number)}, lambda *_: print('got it', flush=True))
+import signal, time
+got = []
+signal.signal({int(number)}, lambda *_: got.append(1))
 print('ready', flush=True)
-signal.pause()
+while not got:
+    time.sleep(0.01)
+print('got it', flush=True)
 raise SystemExit(7)
 """
     with running(program) as process:
@@ -165,27 +168,36 @@ subprocess.Popen.__init__ = init
     assert result.returncode == 143
 
 
+@contextmanager
+def ended(process: "subprocess.Popen[bytes]") -> "Iterator[subprocess.Popen[bytes]]":
+    """Kill a process at the end, whatever has failed, or its end would be waited for."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def test_the_ctrl_c_of_a_terminal_reaches_the_command_once() -> None:
     program = """
 import signal, time
-count = 0
-def interrupted(*_):
-    global count
-    count += 1
-    print('interrupted', flush=True)
-def end(*_):
-    print(count, 'times', flush=True)
-    raise SystemExit(5)
-signal.signal(signal.SIGINT, interrupted)
-signal.signal(signal.SIGTERM, end)
+seen = []
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, _: seen.append(number))
+def wait_for(number):
+    while number not in seen:
+        time.sleep(0.01)
 print('ready', flush=True)
-while True:
-    time.sleep(0.01)
+wait_for(signal.SIGINT)
+print('interrupted', flush=True)
+wait_for(signal.SIGTERM)
+print(seen.count(signal.SIGINT), 'times', flush=True)
+raise SystemExit(5)
 """
     terminal = "import os, pty, sys; raise SystemExit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
     ours = [*FAKEBATCH, "run", "--", *python(program)]
     command = [*python(terminal), "/bin/sh", "-c", 'echo $$; exec "$@"', "sh", *ours]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with ended(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)) as process:
         assert process.stdin
         assert process.stdout
         number = int(process.stdout.readline())

@@ -256,7 +256,7 @@ def test_a_mistake_of_its_own_is_a_line_and_exit_code_3(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(worlds, "describe", lambda *_: 1 // 0)
-    assert main_module.main(["check", "-"]) == 3
+    assert main_module.main(["check", str(FIXTURES / "paging.yaml")]) == 3
     assert re.fullmatch(
         r"fakebatch: this is a mistake of fakebatch's own: ZeroDivisionError: .* \(test_command_line\.py:\d+\)\n",
         capsys.readouterr().err,

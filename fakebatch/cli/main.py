@@ -79,9 +79,9 @@ class _Version(argparse.Action):
     """Prints the version. That is looked up only then."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        import fakebatch
+        from importlib.metadata import version
 
-        print(f"fakebatch {fakebatch.__version__}")
+        print(f"fakebatch {version('fakebatch')}")
         parser.exit()
 
 
