@@ -23,8 +23,10 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from werkzeug.test import Client
 
 from fakebatch import FakeBatch
+from fakebatch.control.api import PREFIX, ROUTES, Route
 from fakebatch.control.openapi import control_openapi
 from fakebatch.service.openapi import openapi
 from fakebatch.service.registry import OPERATIONS as DECLARED
@@ -152,9 +154,9 @@ def path_of(name: str) -> str:
     return f"{path.format(**values)}?{flag}" if flag else str(path.format(**values))
 
 
-def populated() -> Asking:
+def populated(fake: FakeBatch | None = None) -> Asking:
     """Return a world in which there is what the examples of requests create."""
-    ask = Asking(FakeBatch())
+    ask = Asking(fake or FakeBatch())
     for name, body in EXAMPLES.items():
         if name.startswith("Create"):
             ask.post(path_of(name), body)
@@ -250,8 +252,60 @@ def test_with_control_it_has_the_control_interface_as_well() -> None:
     assert document["paths"].items() >= DOCUMENT["paths"].items()
     assert document["components"]["schemas"].items() >= SCHEMAS.items()
     own = {path: methods for path, methods in document["paths"].items() if path not in DOCUMENT["paths"]}
-    assert all(path.startswith("/_fakebatch/") for path in own)
-    assert own["/_fakebatch/jobs/{Id}"].keys() == {"put", "delete"}
-    assert own["/_fakebatch/calls"]["get"]["responses"].keys() == {"200", "400", "403", "408"}
+    assert {(method.upper(), path.removeprefix(PREFIX)) for path, methods in own.items() for method in methods} == {
+        (route.method, route.path) for route in ROUTES
+    }
+    names = [written["operationId"] for methods in own.values() for written in methods.values()]
+    assert {"listCalls", "addImages", "putJob", "removeCluster", "advanceJob", "failJob"} <= set(names)
     assert own["/_fakebatch/health"]["get"]["security"] == [{}]
     assert own["/_fakebatch/world"]["put"]["requestBody"]["content"].keys() == {"application/json", "application/yaml"}
+    assert own["/_fakebatch/world"]["get"]["responses"]["200"]["content"].keys() == {
+        "application/json",
+        "application/yaml",
+    }
+
+
+CONTROL_BODIES: dict[str, Any] = {
+    "addStep": {"on": "GetJob", "fail": "InternalError"},
+    "addRule": {"job": "nightly", "waiting": 2},
+    "addImages": {"Id": "img-new", "repeat": 1},
+    "addJobs": {"Name": "another"},
+    "addClusters": {"Name": "another"},
+    "addApps": {"Name": "another"},
+    "putImage": {},
+    "putJob": {},
+    "putCluster": {},
+    "putApp": {"CommandLine": "true"},
+    "advanceClock": {"advance": 90},
+    "failJob": {"message": "no luck"},
+    "putWorld": {"images": [{"Id": "img-x"}]},
+}
+
+
+KEYS = {"images": "GetImage", "jobs": "GetJob", "clusters": "GetCluster", "apps": "GetApp"}
+"""Operations in whose paths the keys of examples stand."""
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_control_answers_as_it_says(route: Route) -> None:
+    document = control_openapi()
+    said = document["paths"][f"{PREFIX}{route.path}"][route.method.lower()]
+    body = CONTROL_BODIES.get(said["operationId"])
+    assert (body is not None) == ("requestBody" in said)
+    fake = FakeBatch(control=True)
+    populated(fake)
+    fake.on("ListImages").fail("Throttling")
+    fake.progress(job="*", waiting=1)
+    section = route.path.split("/")[1]
+    key = path_of(KEYS[section]).rpartition("/")[2] if section in KEYS else ""
+    there, nowhere = (f"{PREFIX}{route.path.format(id=name, number=number)}" for name, number in ((key, 1), ("x", 9)))
+    for path, host in dict.fromkeys(((there, "localhost"), (nowhere, "localhost"), (there, "elsewhere.example"))):
+        sent: dict[str, Any] = {} if body is None else {"json": body}
+        answer = Client(fake).open(path, method=route.method, base_url=f"http://{host}", **sent)
+        assert answer.status_code < 300 or (path, host) != (there, "localhost"), answer.text
+        response = said["responses"][str(answer.status_code)]
+        assert bool(answer.data) == ("content" in response)
+        if answer.data:
+            schema = response["content"]["application/json"]["schema"]
+            whole = {**schema, "components": document["components"]}
+            assert [error.message for error in Draft202012Validator(whole).iter_errors(answer.json)] == []

@@ -1,24 +1,32 @@
 """The OpenAPI document with the control interface beside the service.
 
-The interface has no registry: its requests stand here by hand. Knows nothing of how they are served.
+Requests are those of the table of routes. What they answer, and what their bodies are, stands here by hand. Knows
+nothing of how requests are served.
 """
 
+import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from ..service.openapi import Document, openapi
-from ..service.registry import RESOURCES
 from ..service.schema import ENTRIES, ITEMS, FixtureFile
+from . import api
+from .api import PREFIX, ROUTES, Route
 
-PREFIX = "/_fakebatch"
+_JSON = "application/json"
+_YAML = "application/yaml"
+
+Anything = dict[str, Any]
 
 
 class Health(msgspec.Struct):
-    """Whether the fake is up."""
+    """Whether the fake is there."""
 
     status: str
     version: str
@@ -35,20 +43,33 @@ class CallShown(msgspec.Struct):
     parameters: dict[str, Any]
     status: int
     code: str
+    items: int | None
+    note: str
+    step: str
     start: str
+    duration: float
+    host: str
+    access_key_id: str
+    request_id: str
+    headers: dict[str, str]
+    body: str | None
+    body_bytes: int
 
 
 class CallsShown(msgspec.Struct):
     """Requests, the oldest first."""
 
     calls: list[CallShown]
+    last: int
+    epoch: int
 
 
 class StepShown(msgspec.Struct):
     """A step of the script, and how often it was seen."""
 
     number: int
-    step: Any
+    step: dict[str, Any] | str
+    text: str
     seen: int
     used: bool
 
@@ -59,10 +80,18 @@ class ScriptShown(msgspec.Struct):
     script: list[StepShown]
 
 
+class RuleShown(msgspec.Struct):
+    """A rule of progress."""
+
+    number: int
+    rule: dict[str, Any] | str
+    text: str
+
+
 class ProgressShown(msgspec.Struct):
     """The rules of progress, in the order in which they are tried."""
 
-    progress: list[dict[str, Any]]
+    progress: list[RuleShown]
 
 
 class Numbered(msgspec.Struct):
@@ -71,14 +100,48 @@ class Numbered(msgspec.Struct):
     number: int
 
 
-class Advance(msgspec.Struct):
-    """By how many seconds to move the clock on."""
+class ClockShown(msgspec.Struct):
+    """The time of the world, and by how many seconds it was advanced."""
 
-    advance: float
+    now: str
+    advanced: float
+
+
+class EventsShown(msgspec.Struct):
+    """Notifications that the service would have sent."""
+
+    events: list[dict[str, Any]]
+
+
+class RecordShown(msgspec.Struct):
+    """A record, as a fixture file has it, and its key."""
+
+    id: str
+    record: dict[str, Any]
+
+
+class RecordsShown(msgspec.Struct):
+    """A page of records. What comes after it begins with the marker `next`."""
+
+    items: list[RecordShown]
+    next: str
+    total: int
+
+
+class AddedRecords(msgspec.Struct):
+    """The keys of what was added."""
+
+    ids: list[str]
+
+
+class MovedRecord(msgspec.Struct):
+    """What has become of a record; null if it is gone."""
+
+    record: dict[str, Any] | None
 
 
 class ProblemShown(msgspec.Struct):
-    """One thing wrong with a body; `line` and `column` count from 1."""
+    """One thing wrong with a body. Lines and columns count from 1."""
 
     line: int
     column: int
@@ -90,71 +153,48 @@ class Refused(msgspec.Struct):
     """Why a request was refused. It has changed nothing."""
 
     error: str
-    problems: list[ProblemShown]
+    problems: list[ProblemShown] | UnsetType = UNSET
 
 
-class _Request(NamedTuple):
-    """A request of the control interface."""
+class _Says(NamedTuple):
+    """What a request answers, by status, and the type of its body; None: there is none."""
 
-    name: str
-    request: str
-    """Method, path, and the names of the query's parameters."""
-    about: str
-    status: int = 204
-    answer: Any = None
-    """The type of what is answered; None: nothing is."""
+    answers: Mapping[int, Any]
     body: Any = None
-    """The type of its body; None: it has none."""
-    refusals: tuple[int, ...] = ()
-    """The statuses with which it may be refused, beside 400 and 403."""
 
 
-def _of_resource(name: str, noun: str) -> Iterator[_Request]:
-    of = noun.capitalize()
-    path, entry = f"/{name}", ENTRIES[name]
-    yield _Request(f"list{of}s", f"GET {path}?marker&count&text", f"A page of the {name}.", 200, dict[str, Any])
-    yield _Request(f"add{of}", f"POST {path}", f"Add to the {name}.", 201, dict[str, Any], entry)
-    yield _Request(f"put{of}", f"PUT {path}/{{Id}}", f"Replace one of the {name}.", 204, None, entry)
-    yield _Request(f"remove{of}", f"DELETE {path}/{{Id}}", f"Remove one of the {name}.", refusals=(404,))
-
-
-_JOB = "/jobs/{Id}"
-_REQUESTS = (
-    _Request("getHealth", "GET /health", "Tell whether the fake is up.", 200, Health),
-    _Request("getOpenApi", "GET /openapi.json", "Return this document.", 200, dict[str, Any]),
-    _Request("reset", "POST /reset", "Return to what the fixture files say."),
-    _Request(
-        "listCalls", "GET /calls?after&operation&wait&count", "List what was asked.", 200, CallsShown, refusals=(408,)
-    ),
-    _Request("forgetCalls", "DELETE /calls", "Forget what was asked."),
-    _Request("listScript", "GET /script", "List the steps of the script.", 200, ScriptShown),
-    _Request("addStep", "POST /script", "Add a step, written as in a fixture file.", 201, Numbered, ITEMS["script"]),
-    _Request("removeStep", "DELETE /script/{number}", "Take a step away.", refusals=(404,)),
-    _Request("listProgress", "GET /progress", "List the rules of progress.", 200, ProgressShown),
-    _Request(
-        "addRule", "POST /progress", "Add a rule, written as in a fixture file.", 201, Numbered, ITEMS["progress"]
-    ),
-    _Request("removeRule", "DELETE /progress/{number}", "Take a rule away.", refusals=(404,)),
-    _Request("getWorld", "GET /world?secrets", "Return the world as a fixture file.", 200, FixtureFile),
-    _Request("putWorld", "PUT /world", "Put another world in its place.", 204, None, FixtureFile, (413,)),
-    *(request for resource in RESOURCES for request in _of_resource(resource.name, resource.noun)),
-    _Request("advanceJob", f"POST {_JOB}/advance", "Take a job over its next change.", refusals=(404, 409)),
-    _Request("finishJob", f"POST {_JOB}/finish", "Let a job end well.", refusals=(404, 409)),
-    _Request("failJob", f"POST {_JOB}/fail", "Let a job fail.", refusals=(404, 409)),
-    _Request("stopJob", f"POST {_JOB}/stop", "Stop a job.", refusals=(404, 409)),
-    _Request("getClock", "GET /clock", "Return how the clock stands.", 200, dict[str, Any]),
-    _Request("moveClock", "POST /clock", "Move the clock on.", 200, dict[str, Any], Advance),
-    _Request("listEvents", "GET /events", "List what would have been sent as notifications.", 200, dict[str, Any]),
-)
+_SAYS: Mapping[Callable[..., Any], _Says] = {
+    api.health: _Says({200: Health}),
+    api.get_openapi: _Says({200: Anything}),
+    api.reset: _Says({204: None}),
+    api.list_calls: _Says({200: CallsShown, 408: CallsShown}),
+    api.clear_calls: _Says({204: None}),
+    api.list_steps: _Says({200: ScriptShown}),
+    api.add_step: _Says({201: Numbered}, ITEMS["script"]),
+    api.remove_step: _Says({204: None}),
+    api.list_rules: _Says({200: ProgressShown}),
+    api.add_rule: _Says({201: Numbered}, ITEMS["progress"]),
+    api.remove_rule: _Says({204: None}),
+    api.get_world: _Says({200: FixtureFile}),
+    api.put_world: _Says({204: None}, FixtureFile),
+    api.get_clock: _Says({200: ClockShown}),
+    api.advance_clock: _Says({200: ClockShown}, api.Advance),
+    api.list_events: _Says({200: EventsShown}),
+    api.list_records: _Says({200: RecordsShown}),
+    api.get_record: _Says({200: RecordShown}),
+    api.remove_record: _Says({204: None}),
+}
 
 _QUERY: Mapping[str, tuple[str, str]] = {
     "after": ("integer", "Only calls with a greater number."),
     "operation": ("string", "Only calls of this operation."),
     "wait": ("number", "Answer as soon as there are so many as `count` says; with 408 if that takes more seconds."),
     "count": ("integer", "How many calls to wait for, or how many records are on a page."),
+    "limit": ("integer", "How many calls are answered at most."),
     "marker": ("string", "Where the page begins."),
     "text": ("string", "Only records in which this text stands."),
     "secrets": ("string", "`1`: with the secrets of accounts."),
+    "format": ("string", "`json` or `yaml`."),
 }
 
 
@@ -163,48 +203,86 @@ def control_openapi() -> Document:
     document = openapi()
     schemas = document["components"]["schemas"]
     document["tags"].append({"name": "control"})
-    for request in _REQUESTS:
-        method, _, target = request.request.partition(" ")
-        path, _, query = target.partition("?")
-        written = {
-            "operationId": request.name,
-            "tags": ["control"],
-            "summary": request.about,
-            "security": [{}],
-            "parameters": [*_parameters(path, query.split("&") if query else ())],
-            "responses": {
-                str(request.status): _response(request.status, _schema(request.answer, schemas)),
-                **{
-                    str(status): _response(status, _schema(Refused, schemas))
-                    for status in (400, 403, *request.refusals)
-                },
-            },
-        }
-        if request.body:
-            schema = _schema(request.body, schemas)
-            media = {"application/json": {"schema": schema}, "application/yaml": {"schema": schema}}
-            written["requestBody"] = {"required": True, "content": media}
-        document["paths"].setdefault(f"{PREFIX}{path}", {})[method.lower()] = written
+    for route in ROUTES:
+        methods = document["paths"].setdefault(f"{PREFIX}{route.path}", {})
+        methods[route.method.lower()] = _written(route, schemas)
     return document
 
 
+def _written(route: Route, schemas: Document) -> Document:
+    function, about = _function(route)
+    name, says = _named(function, about), _says(function, about)
+    refusals = dict.fromkeys(_refusals(route, says), Refused)
+    answers = {str(status): kind for status, kind in {**refusals, **says.answers}.items()}
+    written: Document = {
+        "operationId": name,
+        "tags": ["control"],
+        "summary": (inspect.getdoc(function) or "").partition(".")[0],
+        "security": [{}],
+        "parameters": list(_parameters(route)),
+        "responses": {status: _response(int(status), kind, schemas) for status, kind in sorted(answers.items())},
+    }
+    if says.body:
+        content = {media: {"schema": _schema(says.body, schemas)} for media in (_JSON, _YAML)}
+        written["requestBody"] = {"required": says.body is not api.Failing, "content": content}
+    if "format" in route.query:
+        content = written["responses"]["200"]["content"]
+        content[_YAML] = content[_JSON]
+    return written
+
+
+def _function(route: Route) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """Return the function behind a route, and what it is about: a resource, and how one of it is moved."""
+    if isinstance(route.function, partial):
+        return route.function.func, route.function.args
+    return route.function, ()
+
+
+def _named(function: Callable[..., Any], about: tuple[Any, ...]) -> str:
+    words = function.__name__.split("_")
+    if about:
+        resource, *moves = about
+        words = [*(moves or words[:1]), resource.name if words[1] == "records" else resource.noun]
+    first, *others = words
+    return first + "".join(word.capitalize() for word in others)
+
+
+def _says(function: Callable[..., Any], about: tuple[Any, ...]) -> _Says:
+    if function is api.add_records:
+        return _Says({201: AddedRecords}, ENTRIES[about[0].name])
+    if function is api.put_record:
+        return _Says({201: None, 204: None}, ENTRIES[about[0].name])
+    if function is api.move_record:
+        return _Says({200: MovedRecord}, api.Failing if about[1] == "fail" else None)
+    return _SAYS[function]
+
+
+def _refusals(route: Route, says: _Says) -> Iterator[int]:
+    """Yield the statuses with which a request may be refused."""
+    yield from (400, 403, 500, 503)
+    if "{" in route.path:
+        yield 404
+    if route.method == "POST":
+        yield 409
+    if says.body:
+        yield 413
+
+
 def _schema(kind: Any, schemas: Document) -> Document:
-    """Return the schema of a type, and add those to which it refers to the others; none for None."""
-    if kind is None:
-        return {}
+    """Return the schema of a type, and add those to which it refers to the others."""
     (schema,), components = msgspec.json.schema_components([kind], ref_template="#/components/schemas/{name}")
     schemas |= components
     return schema
 
 
-def _parameters(path: str, query: Iterable[str]) -> Iterator[Document]:
-    for name in re.findall(r"\{(\w+)\}", path):
+def _parameters(route: Route) -> Iterator[Document]:
+    for name in re.findall(r"\{(\w+)\}", route.path):
         yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
-    for name in query:
+    for name in route.query:
         kind, about = _QUERY[name]
         yield {"name": name, "in": "query", "description": about, "schema": {"type": kind}}
 
 
-def _response(status: int, schema: Document) -> Document:
-    content = {"content": {"application/json": {"schema": schema}}} if schema else {}
+def _response(status: int, kind: Any, schemas: Document) -> Document:
+    content = {"content": {_JSON: {"schema": _schema(kind, schemas)}}} if kind else {}
     return {"description": HTTPStatus(status).phrase, **content}

@@ -153,7 +153,9 @@ class Text(Field, frozen=True, kw_only=True):
         may_be_empty = not self.blank and not self.mandatory
         if self.only:
             # The empty text counts as absent, and reads back as it was sent.
-            schema["enum"] = [*self.only, ""] if may_be_empty and use != "file" else list(self.only)
+            # In files only where it is the default: editors offer what is here.
+            offered = may_be_empty and (use != "file" or self.default == "")
+            schema["enum"] = [*self.only, ""] if offered else list(self.only)
         if use == "answer":
             return schema
         if self.length:
