@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from checkout import FIXTURES
-from command_line import FAKEBATCH, line, rest, run
+from command_line import FAKEBATCH, line, rest, run, serving
 from waiting import FOREVER
 
 PYTHON = sys.executable
@@ -208,6 +208,33 @@ raise SystemExit(5)
         os.kill(number, signal.SIGTERM)
         assert process.stdout.read() == b"1 times\r\n"
         assert process.wait(FOREVER) == 5
+
+
+@pytest.fixture
+def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every fakebatch that is started have made a mistake."""
+    (tmp_path / "sitecustomize.py").write_text("""
+from fakebatch.service.world import World
+World.take_failures = lambda _: [RuntimeError('planted')]
+""")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+
+PLANTED = "fakebatch: this is a mistake of fakebatch's own: RuntimeError: planted"
+
+
+@pytest.mark.usefixtures("planted")
+def test_a_mistake_of_its_own_is_told_beside_the_command_s_exit_code() -> None:
+    result = run("run", "--", *python("raise SystemExit(7)"))
+    assert (result.returncode, result.stderr) == (7, f"{PLANTED}\n")
+
+
+@pytest.mark.usefixtures("planted")
+def test_a_mistake_of_its_own_is_told_when_serving_ends() -> None:
+    with serving() as (_, process):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(FOREVER) == 1
+        assert rest(process.stderr) == f"{PLANTED}\n"
 
 
 # bcs

@@ -1,5 +1,7 @@
 """The resource jobs: what its operations answer, and refuse."""
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -465,6 +467,19 @@ def test_an_id_that_is_there_is_not_made_again(fake: FakeBatch, ask: Asking) -> 
     assert ask.create_job(job()).endswith("3")
     made = FakeBatch(Job(id="job-00000000581842180000081500000001"), Job())
     assert [one.id[-1] for one in made.jobs] == ["1", "2"]
+
+
+def test_a_job_can_be_copied_and_pickled(fake: FakeBatch, ask: Asking) -> None:
+    job_id = ask.create_job(LAYERS)
+    ask.get(f"/jobs/{job_id}")
+    found = fake.jobs[job_id]
+    assert copy.deepcopy(found) == pickle.loads(pickle.dumps(found)) == found
+
+
+def test_what_is_null_in_a_fixture_is_not_said() -> None:
+    made = Job({"Description": None}, dag={"Tasks": {"a": None}, "Dependencies": {"a": None}})
+    assert made.description_data()["DAG"]["Dependencies"] == {}
+    assert list(made.tasks) == ["a"]
 
 
 def test_two_edges_from_one_task_to_another_are_one(ask: Asking) -> None:

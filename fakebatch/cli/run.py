@@ -82,9 +82,8 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def _handle(handler: Callable[[int, FrameType | None], object]) -> None:
-    for name in _PASSED_ON:
-        if number := getattr(signal, name, None):  # not every system has all of them
-            signal.signal(number, handler)
+    for number in [getattr(signal, name) for name in _PASSED_ON if hasattr(signal, name)]:  # not every system has all
+        signal.signal(number, handler)
 
 
 def _is_in_foreground() -> bool:

@@ -82,10 +82,9 @@ class TaskRun(msgspec.Struct, frozen=True):
         return counts
 
     def numbers(self, state: str) -> Iterator[int]:
-        """Yield the numbers of the instances that are in a state."""
-        for number in range(self.count) if self.rest.state == state else sorted(self.apart):
-            if self.fate(number).state == state:
-                yield number
+        """Return the numbers of the instances that are in a state."""
+        candidates = range(self.count) if self.rest.state == state else sorted(self.apart)
+        return (number for number in candidates if self.fate(number).state == state)
 
     def has(self, state: str) -> bool:
         """Tell whether an instance is in a state."""
