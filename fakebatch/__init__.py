@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .state.calls import Call
     from .testing import MakeFakeBatch
 
+    __version__: str
+
 __all__ = [
     "Account",
     "ApiError",
@@ -58,6 +60,10 @@ _HOMES = {
 if not TYPE_CHECKING:  # a type checker that saw it would accept any name
 
     def __getattr__(name: str) -> object:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("fakebatch")
         if name not in _HOMES:
             raise AttributeError(f"module 'fakebatch' has no attribute {name!r}")
         from importlib import import_module

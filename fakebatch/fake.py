@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 Fixture = str | os.PathLike[str] | Image | Job | Cluster | App
 """What a world is made of: the path of a fixture file, or a record."""
 
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing listens here
+
 
 class FakeBatch:
     """A fake of BatchCompute's images API: in this process, on a local port.
@@ -206,6 +208,11 @@ class FakeBatch:
         return self._host
 
     @property
+    def _reached_at(self) -> str:
+        """The address at which clients on this machine reach it: not every system connects to `0.0.0.0` and `::`."""
+        return _LOOPBACK.get(self.host, self.host)
+
+    @property
     def port(self) -> int:
         """The port it listens on."""
         self._running()
@@ -213,8 +220,12 @@ class FakeBatch:
 
     @property
     def url(self) -> str:
-        """Where it is: `http://127.0.0.1:49152`, or `https://...` with TLS."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        """Where it is: `http://127.0.0.1:49152`, or `https://...` with TLS.
+
+        Of one that listens on all addresses of the machine, this machine's own.
+        """
+        address = self._reached_at
+        host = f"[{address}]" if ":" in address else address
         return f"{'https' if self._tls else 'http'}://{host}:{self.port}"
 
     @property
@@ -233,8 +244,12 @@ class FakeBatch:
 
         `batchcompute.{region}.aliyuncs.com` and `batchcompute-vpc.{region}.aliyuncs.com`, of any region, on port 80
         and, with the extra `fakebatch[tls]`, on port 443, with certificates that clients trust meanwhile. It works for
-        what resolves and connects through the standard library, in any thread. Raises ServerError if the fake is not
-        started, and RuntimeError inside of another fake's redirect.
+        what resolves and connects through the standard library, uvloop or aiodns, in any thread, and in forked children
+        and processes of `multiprocessing`. Clients that obey `no_proxy` ask past the environment's proxies meanwhile,
+        where they are made inside of it. Name lookups by gevent, and queries of name servers, are refused.
+
+        Raises ServerError if the fake is not started, and RuntimeError inside of another fake's redirect, and where
+        gevent has replaced the sockets of this process.
         """
         from .redirect.hosts import Redirect
 
@@ -244,20 +259,17 @@ class FakeBatch:
     def environment(self) -> dict[str, str]:
         """Return the variables with which a child Python process is redirected as well.
 
-        They are to be merged into its environment, and hold while this fake runs.
+        They are to be merged into its environment, and hold while this fake runs. A child of Python 3.8 or later is
+        redirected from its start on, as by `redirect`, and an older one ends and says why. One that takes no notice of
+        its environment (`python -I`, `-E` or `-S`) is not redirected.
 
         Raises ServerError if it is not started.
         """
-        from .redirect.hosts import ENVIRONMENT_VARIABLE
+        from .redirect.hosts import ENVIRONMENT_VARIABLE, described
 
-        target = self._target()
-        try:
-            tls = (str(target.tls_port()), target.ca_bundle())
-        except ServerError:  # without the extra; the child says so if it connects to port 443
-            tls = ("", "")
         folders = [str(Path(__file__).parent / "redirect" / "child"), os.environ.get("PYTHONPATH", "")]
         return {
-            ENVIRONMENT_VARIABLE: "\t".join((target.host, str(target.port()), *tls)),
+            ENVIRONMENT_VARIABLE: described(self._target()),
             "PYTHONPATH": os.pathsep.join(filter(None, folders)),
         }
 
@@ -265,8 +277,7 @@ class FakeBatch:
         from .redirect.hosts import Target
         from .wire.certificates import ca_bundle
 
-        self._running()
-        return Target(self._host, self._plain_port, self._tls_port, ca_bundle)
+        return Target(self._reached_at, self._plain_port, self._tls_port, ca_bundle)
 
     def _plain_port(self) -> int:
         return self._serve(tls=False)
@@ -383,7 +394,7 @@ class FakeBatch:
         key_id = account.access_key_id if access_key_id is None else access_key_id
         secret = account.access_key_secret if access_key_secret is None else access_key_secret
         ca = self.ca_bundle if self._tls else None
-        return client(self.host, self.port, key_id, secret, ca, **options)
+        return client(self._reached_at, self.port, key_id, secret, ca, **options)
 
     def reset(self) -> None:
         """Return to the fixtures: images, script, calls, and everything else that requests have left behind."""

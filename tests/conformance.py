@@ -29,11 +29,11 @@ def counts() -> dict[str, int]:
     return dict(Counter(variant.operation for name in OPERATIONS for variant in variants_of(name)))
 
 
-def table() -> str:
-    """Return the counts as Markdown."""
-    rows = [f"| {name} | {count:,} |" for name, count in counts().items()]
-    return "\n".join(("| operation | variants |", "|---|---:|", *rows, f"| all | {sum(counts().values()):,} |"))
+def sentence() -> str:
+    """Return the counts as the README tells them."""
+    told = [f"{name} {count:,}" for name, count in counts().items()]
+    return f"{', '.join(told)}: {sum(counts().values()):,} in all."
 
 
 if __name__ == "__main__":
-    print(table())
+    print(sentence())

@@ -18,6 +18,13 @@ settings.load_profile("gate" if EFFORT == 1 else "soak")
 
 
 @pytest.fixture
+def pytester(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A folder with a suite in it, which runs without the plugin of Schemathesis: that takes a second to start."""
+    pytester.plugins.append("no:schemathesis")
+    return pytester
+
+
+@pytest.fixture
 def paging() -> FakeBatch:
     """120 Self images, not served."""
     return FakeBatch(FIXTURES / "paging.yaml")

@@ -217,7 +217,7 @@ def test_a_call_reads_as_one_line() -> None:
     for target in ("/images?Type=System&Marker", "/images/a%20b", "/nothing"):
         Client(fake).get(target)
     Client(fake).delete("/images/img-23jkhds")
-    lines = [str(call)[len("12:00:00 ") :].rpartition(" (")[0] for call in fake.calls]
+    lines = [str(call)[len("12:00:00Z ") :].rpartition(" (")[0] for call in fake.calls]
     assert lines[0] == "GET /images?Type=System&Marker -> 200 3 items"
     assert "GET /images/a b -> 400 Throttling.User (" in str(fake.calls[1])
     assert str(fake.calls[1]).endswith(" ms)  [on GetImage: fail Throttling.User]")

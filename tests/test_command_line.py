@@ -6,41 +6,22 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from batchcompute import Client
 from batchcompute.utils import constants
-from checkout import FIXTURES
+from checkout import FIXTURES, ROOT
+from command_line import FAKEBATCH, rest, run, serving
+from waiting import FOREVER
 
-FOREVER = 30.0
-"""Seconds until a test that hangs fails."""
-
-
-def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fakebatch", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=FOREVER, check=False)
-
-
-@contextmanager
-def serving(*arguments: str | Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
-    """Run `fakebatch serve` on a free port; gives its URL and the process, whose hint lines have been read."""
-    command = [sys.executable, "-m", "fakebatch", "serve", *map(str, arguments), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        try:
-            first = process.stdout.readline()
-            url = re.search(r"http://127\.0\.0\.1:\d+", first)
-            assert url, first
-            for _ in range(2):
-                process.stdout.readline()
-            yield url[0], process
-        finally:
-            process.terminate()  # and not killed, so that what it ran is measured
+import fakebatch
+from fakebatch.cli import main as main_module
+from fakebatch.cli import worlds
 
 
 def test_what_a_terminal_lacks_a_character_for_is_printed_all_the_same(
@@ -102,9 +83,9 @@ def test_each_request_is_a_readable_line() -> None:
         assert process.stdout
         lines = [process.stdout.readline().rstrip("\n") for _ in range(2)]
     assert re.fullmatch(
-        r"\d\d:\d\d:\d\d GET /images\?Type=System&MaxItemCount=2 -> 200 2 items \(\d+\.\d ms\)", lines[0]
+        r"\d\d:\d\d:\d\dZ GET /images\?Type=System&MaxItemCount=2 -> 200 2 items \(\d+\.\d ms\)", lines[0]
     )
-    assert re.fullmatch(r"\d\d:\d\d:\d\d GET /images/nope -> 404 InvalidResource\.NotFound \(\d+\.\d ms\)", lines[1])
+    assert re.fullmatch(r"\d\d:\d\d:\d\dZ GET /images/nope -> 404 InvalidResource\.NotFound \(\d+\.\d ms\)", lines[1])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -158,6 +139,38 @@ def test_check_lists_everything_that_is_wrong_with_every_file(tmp_path: Path) ->
     ]
 
 
+def test_check_says_what_a_file_holds(tmp_path: Path) -> None:
+    (tmp_path / "world.yaml").write_text("""
+images: [{Id: img-a}]
+clusters: [{}, {}]
+jobs: [{}]
+apps: [{Name: echo}]
+accounts: [{AccessKeyId: a, AccessKeySecret: b}]
+progress: [{job: a, waiting: 2}, {job: b, running: 1}]
+script: [{on: ListImages, fail: InternalError}]
+""")
+    assert run("check", "world.yaml", cwd=tmp_path).stdout == (
+        "world.yaml: fine, 1 image, 2 clusters, 1 job, 1 app, 1 account, 2 progress rules, 1 step\n"
+    )
+
+
+def test_check_takes_folders_and_stdin(tmp_path: Path) -> None:
+    for name in ("a.yaml", "deep/b.yml", "deep/c.JSON", "deep/notes.txt", ".hidden/d.yaml", "other/.e.yaml"):
+        path = tmp_path / "worlds" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('{"images": [{"Id": "img-a"}]}')
+    (tmp_path / "empty").mkdir()
+    result = run("check", "worlds", "-", "empty", cwd=tmp_path, stdin="images: []")
+    assert result.returncode == 1
+    assert result.stdout.splitlines() == [
+        "worlds/a.yaml: fine, 1 image",
+        "worlds/deep/b.yml: fine, 1 image",
+        "worlds/deep/c.JSON: fine, 1 image",
+        "-: fine, 0 images",
+    ]
+    assert result.stderr == "empty: there is no file in it whose name ends in .yaml, .yml, .json\n"
+
+
 def test_schema_prints_the_json_schema_of_fixture_files() -> None:
     result = run("schema")
     schema = json.loads(result.stdout)
@@ -174,6 +187,7 @@ def test_schema_prints_the_json_schema_of_fixture_files() -> None:
         (["sreve"], "invalid choice: 'sreve'"),
         (["check"], "the following arguments are required: FIXTURE"),
         (["serve", "--port", "http"], "argument --port: invalid int value: 'http'"),
+        (["serve", "--ca", "ca.pem"], "--ca is for --tls; add that"),
     ],
 )
 def test_wrong_arguments_are_exit_code_2(arguments: list[str], message: str) -> None:
@@ -186,5 +200,73 @@ def test_the_console_script_is_the_same() -> None:
     script = Path(sys.executable).with_name("fakebatch")
     ours = subprocess.run([script, "--help"], capture_output=True, text=True, timeout=FOREVER, check=True).stdout
     assert ours == run("--help").stdout
-    for command in ("serve", "check", "schema"):
-        assert command in ours
+    for command in COMMANDS:
+        assert f"\n    {command} " in ours
+
+
+COMMANDS = ("serve", "run", "check", "import", "schema")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_each_command_has_an_example(command: str) -> None:
+    result = run(command, "--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert f"\nexample: fakebatch {command} " in result.stdout
+
+
+def test_the_help_documents_the_exit_codes() -> None:
+    told = run("--help").stdout.partition("exit codes:\n")[2]
+    assert [text.split()[0] for text in told.splitlines()[:5]] == ["0", "1", "2", "3", "128+n"]
+    assert "fakebatch run" in str(main_module.__doc__)
+
+
+def test_the_version_is_printed_and_is_an_attribute() -> None:
+    result = run("--version")
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"fakebatch {fakebatch.__version__}\n", "")
+    assert fakebatch.__version__ == version("fakebatch")
+
+
+def test_the_version_costs_nothing_until_it_is_asked_for() -> None:
+    program = "import sys, fakebatch; print('importlib.metadata' in sys.modules)"
+    printed = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:] += [{str(ROOT)!r}]; {program}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert printed == "False\n"
+
+
+def test_a_reader_who_has_seen_enough_is_no_reason_for_a_traceback() -> None:
+    command = [*FAKEBATCH, "schema"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        process.stdout.close()
+        assert process.wait(FOREVER) == 1
+        assert rest(process.stderr) == ""
+
+
+def test_a_command_whose_output_was_closed_before_ends_well() -> None:
+    command = ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *FAKEBATCH, "check", str(FIXTURES / "paging.yaml")]
+    result = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=FOREVER, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_mistake_of_its_own_is_a_line_and_exit_code_3(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(worlds, "describe", lambda *_: 1 // 0)
+    assert main_module.main(["check", str(FIXTURES / "paging.yaml")]) == 3
+    assert re.fullmatch(
+        r"fakebatch: this is a mistake of fakebatch's own: ZeroDivisionError: .* \(test_command_line\.py:\d+\)\n",
+        capsys.readouterr().err,
+    )
+
+
+def test_it_may_be_called_in_a_thread_and_leaves_its_signals_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=main_module.main, args=(["schema"],))
+    thread.start()
+    thread.join()
+    assert json.loads(capsys.readouterr().out)
+    assert signal.getsignal(signal.SIGINT) is before

@@ -289,8 +289,12 @@ def test_what_a_forged_header_holds_is_shown_printable_and_short(control: Contro
 def test_what_there_is_not_is_said_with_the_nearest(control: Control) -> None:
     assert control.refusal("GET", "/image") == (
         404,
-        "'image' is not anything that control has; did you mean 'images'? Known are health, reset, calls, script, "
-        f"progress, world, clock, events, {', '.join(resource.name for resource in RESOURCES)}.",
+        "'image' is not anything that control has; did you mean 'images'?",
+    )
+    assert control.refusal("GET", "/quxquux") == (
+        404,
+        "'quxquux' is not anything that control has; known are health, openapi.json, reset, calls, script, progress, "
+        f"world, clock, events, {', '.join(resource.name for resource in RESOURCES)}.",
     )
     assert control.refusal("GET", "x")[0] == 404
     assert control.refusal("POST", "/jobs/job-1/finsh")[0] == 404

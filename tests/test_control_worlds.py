@@ -267,3 +267,13 @@ def test_an_empty_world_is_one_as_well(world: Any) -> None:
     assert written(fake) == {}
     assert written(fake, "yaml") == b"{}\n"
     put(fake, written(fake, "yaml"))
+
+
+def test_an_id_that_looks_like_a_placeholder_is_written_so_that_it_is_none() -> None:
+    dag = {"Tasks": {"a": {}, "b": {}}, "Dependencies": {"a": ["b"]}}
+    fake = FakeBatch(Job(id="job-{n}", description="{braces}", dag=dag), control=True)
+    client = Client(fake)
+    written = client.get("/_fakebatch/world").data
+    fake.jobs.remove("job-{n}")
+    assert client.put("/_fakebatch/world", data=written).status_code == 204
+    assert fake.jobs["job-{n}"].description == "{braces}"

@@ -378,6 +378,15 @@ def test_what_is_no_image_is_refused_with_what_it_is() -> None:
         FakeBatch().images.add("x")  # type: ignore[arg-type]  # the mistake that is tested
 
 
+@pytest.mark.parametrize(("host", "address"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]")])
+def test_the_url_of_a_fake_on_all_addresses_is_one_that_can_be_connected_to(host: str, address: str) -> None:
+    with FakeBatch(host=host) as fake:
+        assert fake.host == host
+        assert fake.url == f"http://{address}:{fake.port}"
+        assert [image.Id for image in fake.sdk_client().list_images("", 1, "System").Items] == ["img-centos"]
+        assert fake.calls[0].host == address
+
+
 def test_a_fake_that_is_not_started_has_no_url_for_hasattr() -> None:
     fake = FakeBatch()
     assert not hasattr(fake, "url")

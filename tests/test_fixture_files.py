@@ -1,6 +1,7 @@
 """Fixture files that are right: what they may hold, and what they amount to."""
 
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC
@@ -18,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fakebatch import Account, Image
-from fakebatch.errors import Problem
+from fakebatch.errors import FixtureError, Problem
 from fakebatch.fixture_files.problems import Place
 from fakebatch.fixture_files.reading import Entries, Kind
 from fakebatch.fixture_files.yaml_text import Document
@@ -381,6 +382,110 @@ def test_the_schema_accepts_the_project_s_own_files(path: Path) -> None:
 def test_the_schema_refuses_what_the_loader_refuses(wrong: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(wrong, schema())
+
+
+@pytest.fixture
+def two_spellings(tmp_path: Path) -> Path:
+    """A file that has two names, as where the case of letters does not count, in a folder with one that includes it."""
+    (tmp_path / "base.yaml").write_text("images: [{Id: a}]", encoding="utf-8")
+    (tmp_path / "Base.yaml").hardlink_to(tmp_path / "base.yaml")
+    (tmp_path / "w.yaml").write_text("include: [base.yaml, Base.yaml]", encoding="utf-8")
+    return tmp_path
+
+
+def test_two_spellings_of_a_path_are_one_file(two_spellings: Path) -> None:
+    loaded = load(two_spellings / "w.yaml", two_spellings / "Base.yaml")
+    assert [image.id for image in loaded.records["images"]] == ["a"]
+    assert loaded.files == (two_spellings / "w.yaml", two_spellings / "base.yaml")
+
+
+def test_a_cycle_is_found_however_its_files_are_spelled(two_spellings: Path) -> None:
+    (two_spellings / "base.yaml").write_text("include: [Base.yaml]", encoding="utf-8")
+    with pytest.raises(FixtureError, match=r"the files include each other: \S+base.yaml -> \S+base.yaml$"):
+        load(two_spellings / "w.yaml")
+
+
+def test_where_a_file_system_does_not_number_its_files_each_path_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Path.stat
+
+    def without_number(path: Path, **options: Any) -> os.stat_result:
+        about = original(path, **options)
+        return os.stat_result((about.st_mode, 0, *about[2:]))
+
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(f"images: [{{Id: {name}}}]", encoding="utf-8")
+    monkeypatch.setattr(Path, "stat", without_number)
+    loaded = load(tmp_path / "a.yaml", tmp_path / "b.yaml")
+    assert [image.id for image in loaded.records["images"]] == ["a", "b"]
+
+
+def step(written: str) -> dict[str, Any]:
+    return {"script": [Document("w.yaml", written).data]}
+
+
+@pytest.mark.parametrize("key", ["on", '"on"', "'on'"])
+def test_the_trigger_of_a_step_is_read_in_quotes_and_without(key: str, tmp_path: Path) -> None:
+    written = f"{key}: GetJob\ndelay: 1"
+    assert step(written) == {"script": [{"on": "GetJob", "delay": 1}]}
+    jsonschema.validate(step(written), schema())
+    (tmp_path / "w.yaml").write_text(f"script:\n  - {{{key}: GetJob, delay: 1}}\n", encoding="utf-8")
+    assert load(tmp_path / "w.yaml").script[0].operation == "GetJob"
+
+
+def offered(path: str) -> list[Any]:
+    """Return what editors offer at a place of the schema: the values of all lists that they find there."""
+    found = schema()["$defs"]
+    for part in path.split("."):
+        found = found[part]
+    enums = [found, *found.get("anyOf", ())]
+    return [value for part in enums for value in part.get("enum", ())]
+
+
+def test_editors_are_offered_operations_codes_and_states() -> None:
+    on = offered("_StepEntry.properties.on")
+    assert {"ListImages", "StopJob", "GetQuotas", "any"} <= set(on)
+    alone = offered("_StepEntry.properties.fail")
+    assert {"InternalError", "Throttling.User", "InvalidMaxItemCount", "InvalidPriority"} <= set(alone)
+    assert not {"StateConflict", "QuotaExhausted"} & set(alone), "their messages need arguments"
+    codes = schema()["$defs"]["_StepEntry"]["properties"]["fail"]["anyOf"][1]["properties"]["code"]
+    assert {"StateConflict", *alone} <= set(codes["anyOf"][0]["enum"])
+    assert {"Running", "Finished", "Deleting"} <= set(offered("_StepEntry.properties.becomes"))
+    assert offered("_RuleEntry.properties.end") == ["Finished", "Stopped"]
+    assert offered("JobEntry.properties.State") == ["Waiting", "Running", "Finished", "Failed", "Stopped"]
+
+
+def test_every_value_that_editors_are_offered_loads(tmp_path: Path) -> None:
+    becoming = [{"on": "any", "becomes": state} for state in offered("_StepEntry.properties.becomes")]
+    failing = [{"on": "any", "fail": code} for code in offered("_StepEntry.properties.fail")]
+    triggers = [{"on": operation, "delay": 1} for operation in offered("_StepEntry.properties.on")]
+    rules = [{"job": "a", "end": end} for end in offered("_RuleEntry.properties.end")]
+    data = {"script": [*becoming, *failing, *triggers], "progress": rules}
+    (tmp_path / "w.json").write_text(json.dumps(data), encoding="utf-8")
+    assert len(load(tmp_path / "w.json").script) == len(data["script"])
+    jsonschema.validate(data, schema())
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "fail: {status: 500, code: Broken, message: m}",
+        "fail: {code: StateConflict, State: Deleting}",
+        "fail: {code: Throttling}",
+    ],
+)
+def test_the_schema_accepts_codes_of_one_s_own(written: str) -> None:
+    jsonschema.validate(step(written), schema())
+
+
+@pytest.mark.parametrize("written", ["on: ListImage\ndelay: 1", "fail: Throttled", "becomes: running"])
+def test_the_schema_refuses_the_names_that_the_loader_refuses(written: str, tmp_path: Path) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(step(written), schema())
+    (tmp_path / "w.json").write_text(json.dumps(step(written)), encoding="utf-8")
+    with pytest.raises(FixtureError):
+        load(tmp_path / "w.json")
 
 
 def test_the_schema_shows_the_default_of_every_field_but_the_id() -> None:

@@ -1,5 +1,7 @@
 """The resource jobs: what its operations answer, and refuse."""
 
+import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -402,3 +404,84 @@ def test_every_operation_is_recorded_with_its_parameters(fake: FakeBatch, ask: A
     assert ask.code("GET", f"/jobs/{job_id}/tasks/count/instances/0") == (400, "Throttling")
     assert ask.code("POST", "/jobs", job()) == (500, "InternalError")
     ask.create_job(job(Name="other"))
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: Job({"Name": object()}), TypeError, "a description holds what JSON can express: Encoding objects of type object is unsupported"),
+        (lambda: Job(5), TypeError, "a description is a mapping, or an object of the official SDK, not 5"),
+        (lambda: Job(name="a b"), ValueError, "Name: it must only contain characters within [a-zA-Z0-9_-], and must not start with [0-9]"),
+        (lambda: Job(app={"Inputs": {}}), ValueError, "App: AppName is missing"),
+        (lambda: Job(type="App"), ValueError, "App: App is missing"),
+        (lambda: Job(dag=[]), ValueError, "DAG: its type must be object"),  # type: ignore[arg-type]
+        (lambda: Job(dag={"Tasks": []}), ValueError, "DAG.Tasks: its type must be object"),
+        (lambda: Job(dag={"Tasks": {"a": 5}}), ValueError, "DAG.Tasks.a: its type must be object"),
+        (lambda: Job(dag={"Tasks": {"a": {"Parameters": 5}}}), ValueError, "DAG.Tasks.a.Parameters: its type must be object"),
+        (lambda: Job(dag={"Tasks": {"a": {"Parameters": {"Command": 5}}}}), ValueError, "DAG.Tasks.a.Parameters.Command: its type must be object"),
+        (lambda: Job(state="Finished", start_time="2020-01-02", end_time="2020-01-01"), ValueError, "EndTime: the times of a job must ascend"),
+        (lambda: Job(state="Running", start_time="2001-01-01"), ValueError, "StartTime: the times of a job must ascend"),
+        (lambda: Job(creation_time="soon"), ValueError, "CreationTime: it must be a time such as 2016-10-31T06:55:33.921878Z"),
+        (lambda: Job(id="a/b"), ValueError, "Id: it must not hold a slash, or it can't be asked for"),
+        (lambda: Job(nam="a"), TypeError, "Job has no field 'nam'; did you mean 'name'?"),  # type: ignore[call-arg]
+        (lambda: Job(JobFailOnInstanceFail=True), TypeError, "Job has no field 'JobFailOnInstanceFail'; did you mean 'job_fail_on_instance_fail'?"),  # type: ignore[call-arg]
+    ],
+)  # fmt: skip
+def test_a_job_that_can_not_be_is_refused(make: Any, error: Any, message: str) -> None:
+    with pytest.raises(error) as caught:
+        make()
+    assert str(caught.value) == message
+
+
+def test_a_job_is_made_of_a_description_and_of_fields() -> None:
+    made = Job({"Name": "a", "Priority": 3}, id="job-a", priority=5, notification=None)
+    assert (made.name, made.priority, made.state) == ("a", 5, "Waiting")
+
+    class Described:
+        def dump(self) -> str:
+            return '{"Name": "sdk", "Type": "DAG", "DAG": {"Tasks": {"t": {}}}}'
+
+    class Other:
+        def dump(self) -> str:
+            return "[]"
+
+    assert list(Job(Described()).tasks) == ["t"]
+    with pytest.raises(TypeError, match=r"^a description is a mapping, or an object of the official SDK, not "):
+        Job(Other())
+
+
+def test_tasks_and_instances_say_what_they_are(fake: FakeBatch, ask: Asking) -> None:
+    job_id = ask.create_job(job({"count": task(InstanceCount=3)}))
+    found = fake.jobs[job_id].tasks["count"]
+    assert repr(found) == "<task count: Waiting>"
+    assert repr(found.instances[-1]) == "<instance 2 of task count: Waiting>"
+    assert [one.id for one in found.instances[1:]] == [1, 2]
+    with pytest.raises(IndexError, match=r"^task count has the instances 0 to 2, and no 3$"):
+        found.instances[3]
+
+
+def test_an_id_that_is_there_is_not_made_again(fake: FakeBatch, ask: Asking) -> None:
+    fake.jobs.add(Job(id="job-00000000581842180000081500000001"))
+    fake.jobs.add(Job())
+    assert [one.id[-1] for one in fake.jobs] == ["1", "2"]
+    assert ask.create_job(job()).endswith("3")
+    made = FakeBatch(Job(id="job-00000000581842180000081500000001"), Job())
+    assert [one.id[-1] for one in made.jobs] == ["1", "2"]
+
+
+def test_a_job_can_be_copied_and_pickled(fake: FakeBatch, ask: Asking) -> None:
+    job_id = ask.create_job(LAYERS)
+    ask.get(f"/jobs/{job_id}")
+    found = fake.jobs[job_id]
+    assert copy.deepcopy(found) == pickle.loads(pickle.dumps(found)) == found
+
+
+def test_what_is_null_in_a_fixture_is_not_said() -> None:
+    made = Job({"Description": None}, dag={"Tasks": {"a": None}, "Dependencies": {"a": None}})
+    assert made.description_data()["DAG"]["Dependencies"] == {}
+    assert list(made.tasks) == ["a"]
+
+
+def test_two_edges_from_one_task_to_another_are_one(ask: Asking) -> None:
+    job_id = ask.create_job(job({"a": task(), "b": task()}, {"a": ["b", "b"]}))
+    assert ask.states(job_id, 4) == ["Waiting", "Running", "Running", "Finished"]

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from asking import LAYERS, Asking, counts, job, task
 
-from fakebatch import Attempt, FakeBatch, FixtureError, Image, Job, Result
+from fakebatch import Attempt, Cluster, FakeBatch, FixtureError, Image, Job, Result
+from fakebatch.service.progress import PendingError
 
 TWO = job({"count": task(InstanceCount=2, MaxRetryCount=1), "merge": task()}, {"count": ["merge"]})
 
@@ -471,6 +472,13 @@ def test_a_state_that_is_none_is_refused(fake: FakeBatch) -> None:
     fake.world.take_failures()
 
 
+def test_a_step_for_any_operation_moves_only_what_can_be_in_the_state(fake: FakeBatch, ask: Asking) -> None:
+    fake.on("any").becomes("Finished")
+    fake.clusters.add(Cluster(id="cls-a"))
+    assert ask.get("/clusters/cls-a")["State"] == "Active"
+    assert ask.get(f"/jobs/{ask.create_job(job())}")["State"] == "Finished"
+
+
 def test_a_step_may_add_a_job(fake: FakeBatch, ask: Asking) -> None:
     fake.on("ListJobs", calls=2).add(Job(id="job-a"), Image(id="img-a"))
     assert ask.get("/jobs")["Items"] == []
@@ -646,3 +654,55 @@ def test_events_are_kept_where_the_description_asks_for_them(fake: FakeBatch, as
     assert len(fake.events) == 9
     fake.reset()
     assert fake.events == []
+
+
+def test_a_function_runs_for_those_only_that_are_not_finished(fake: FakeBatch, ask: Asking) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def work(attempt: Attempt) -> int:
+        seen.append((attempt.instance, attempt.attempt))
+        return 1 if attempt.instance == 1 and len(seen) == 2 else 0
+
+    fake.progress(job="*", waiting=0, running=0).run(work)
+    job_id = ask.create_job(job({"count": task(InstanceCount=3)}))
+    assert ask.states(job_id, 1) == ["Failed"]
+    ask.post(f"/jobs/{job_id}/start")
+    assert ask.states(job_id, 1) == ["Finished"]
+    assert seen == [(0, 1), (1, 1), (2, 1), (1, 1)]
+
+
+def test_an_instance_with_a_function_may_exceed_its_timeout_too(fake: FakeBatch, ask: Asking) -> None:
+    fake.progress(job="*", waiting=0, running="forever").run(lambda _: 0)
+    job_id = ask.create_job(job({"count": task(Timeout=60)}))
+    assert ask.states(job_id, 1) == ["Running"]
+    fake.clock.advance(61)
+    assert ask.states(job_id, 1) == ["Failed"]
+
+
+def test_an_instance_that_is_not_there_does_not_fail(fake: FakeBatch, ask: Asking) -> None:
+    fake.progress(job="*", waiting=0, running=0).fail(task="count", instance=7)
+    assert ask.states(ask.create_job(job()), 1) == ["Finished"]
+
+
+def test_a_rule_is_no_longer_changed_after_a_reset(fake: FakeBatch, ask: Asking) -> None:
+    rule = fake.progress(job="*", waiting=0)
+    fake.reset()
+    rule.fail(task="count")
+    assert ask.states(ask.create_job(job()), 3) == ["Waiting", "Running", "Finished"]
+
+
+def test_two_who_look_at_once_have_a_function_called_once(fake: FakeBatch, ask: Asking) -> None:
+    calls = []
+
+    def work(attempt: Attempt) -> None:
+        calls.append(attempt.instance)
+        if len(calls) == 1:  # somebody else looks at the same job meanwhile, and is not kept waiting
+            fake.world.work(PendingError(work, {}), fake.world.epoch)
+
+    fake.progress(job="*", waiting=0, running=0).run(work)
+    job_id = ask.create_job(job())
+    assert ask.states(job_id, 1) == ["Finished"]
+    key = (job_id, 1, "count", 0, 1)
+    fake.world.work(PendingError(work, {key: fake.jobs[job_id].attempt("count", 0, 1)}), fake.world.epoch)
+    fake.world.work(PendingError(work, {}), fake.world.epoch - 1)
+    assert calls == [0]

@@ -334,8 +334,8 @@ def test_passing(fakebatch):
 WORLD = "images: [{Id: a}]\nscript: [{on: ListImages, calls: 2, fail: Throttling.User}]\n"
 SECTION = [
     "*- fakebatch calls -*",
-    "??:??:?? GET /images?Type=System -> 200 0 items (* ms)",
-    "??:??:?? GET /images -> 400 Throttling.User (* ms)  "
+    "??:??:??Z GET /images?Type=System -> 200 0 items (* ms)",
+    "??:??:??Z GET /images -> 400 Throttling.User (* ms)  "
     "[[]world.yaml:2: on ListImages, calls 2: fail Throttling.User[]]",
 ]
 

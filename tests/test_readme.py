@@ -7,9 +7,10 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import conformance
 import pytest
 from checkout import FIXTURES, ROOT, SCENARIOS
-from test_command_line import serving
+from command_line import serving
 
 from fakebatch import FixtureError
 from fakebatch.service.baseline import load
@@ -52,6 +53,20 @@ def test_its_scripts_run(script: str, tmp_path: Path) -> None:
 def test_its_fixture_files_load(scratch: Path) -> None:
     described = load(scratch / "world.yaml")
     assert described.expect == {"images": len([image for image in described.records["images"] if image.type == "Self"])}
+
+
+def test_its_worlds_of_jobs_load(scratch: Path) -> None:
+    assert len(load(scratch / "progress.yaml").progress) == 7
+    assert {name: len(found) for name, found in load(scratch / "jobs.yaml").records.items()} == {
+        "images": 0,
+        "clusters": 1,
+        "jobs": 4,
+        "apps": 1,
+    }
+
+
+def test_it_tells_how_often_each_operation_is_tried() -> None:
+    assert conformance.sentence() in README
 
 
 def test_it_shows_the_message_of_a_bad_file_as_it_is(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:

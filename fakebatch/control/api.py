@@ -149,6 +149,14 @@ def health(request: Request) -> Answer:  # noqa: ARG001 - as all of them
     return Answer(200, {"status": "ok", "version": version("fakebatch")})
 
 
+@_route("GET /openapi.json")
+def get_openapi(request: Request) -> Answer:  # noqa: ARG001 - as all of them
+    """Return the OpenAPI document of the service and of this interface."""
+    from .openapi import control_openapi
+
+    return Answer(200, control_openapi())
+
+
 @_route("POST /reset")
 def reset(request: Request) -> Answer:
     """Return to the fixtures."""

@@ -40,7 +40,8 @@ class Files(Generic[Content]):
     """Reads files, each once and after those that it includes.
 
     `begin` is called with a document as soon as it is read, and returns what it makes of it and the items of its
-    `include` with their indices; `finish` is called with both after those were read. `problems` are what was wrong with
+    `include` with their indices; `finish` is called with both after those were read. What is in `given` is not
+    read: that is what stands in a file of that name. `problems` are what was wrong with
     the files, in the order in which it was met.
     """
 
@@ -48,13 +49,16 @@ class Files(Generic[Content]):
         self,
         begin: Callable[[Document], tuple[Content, Iterable[tuple[int, str]]]],
         finish: Callable[[Document, Content], None],
+        given: Mapping[Path, bytes],
     ) -> None:
         self.problems: list[Problem] = []
+        self._given = given
         self._begin = begin
         self._finish = finish
         self.seen: dict[Path, None] = {}
         """The files that were read, or tried, in that order."""
         self._open: list[Path] = []
+        self._spellings: dict[tuple[int, int], Path] = {}
 
     def read(self, path: Path, included: Place | None = None) -> None:
         """Read a file and, before what is in it, those that it includes."""
@@ -69,7 +73,7 @@ class Files(Generic[Content]):
         if document is None or (document.data is None and not document.flawed):
             return
         content, includes = self._begin(document)
-        self._open.append(path.resolve())
+        self._open.append(self._spelled(path.resolve()))
         for index, name in includes:
             self.read(path.parent / name, Place(document, (INCLUDE, index)))
         self._open.pop()
@@ -77,7 +81,7 @@ class Files(Generic[Content]):
 
     def _document(self, path: Path) -> Document | None:
         """Return what is in a file; None if it was read before. Raises _UnreadableError."""
-        resolved = _resolved(path)
+        resolved = self._spelled(_resolved(path))
         if resolved in self._open:
             cycle = [*self._open[self._open.index(resolved) :], resolved]
             raise _UnreadableError(f"the files include each other: {' -> '.join(map(_shown, cycle))}")
@@ -86,11 +90,21 @@ class Files(Generic[Content]):
         if resolved in self.seen:
             return None
         self.seen[resolved] = None
-        text = _read_text(path)
+        content = self._given[path] if path in self._given else _read(path)
+        text = _decoded(content)
         try:
             return Document(_shown(path), text, is_json=path.suffix.lower() == ".json")
         except DocumentError as error:
             raise _UnreadableError(error.message, error.position) from None
+
+    def _spelled(self, path: Path) -> Path:
+        """Return a path as it was first spelled: where the case of letters does not count, there are many spellings."""
+        try:
+            about = path.stat()
+        except (OSError, ValueError):
+            return path
+        # Not every file system has numbers for its files.
+        return self._spellings.setdefault((about.st_dev, about.st_ino), path) if about.st_ino else path
 
 
 class _UnreadableError(Exception):
@@ -116,8 +130,8 @@ def _shown(path: Path) -> str:
         return str(path)
 
 
-def _read_text(path: Path) -> str:
-    """Return a file's text. Raises _UnreadableError, saying what to do."""
+def _read(path: Path) -> bytes:
+    """Return what is in a file. Raises _UnreadableError, saying what to do."""
     try:
         about = path.stat()
         if stat.S_ISDIR(about.st_mode):
@@ -126,13 +140,17 @@ def _read_text(path: Path) -> str:
             raise _UnreadableError("it is no regular file; save what it gives to one")
         if about.st_size > LARGEST_FILE:
             raise _UnreadableError(f"it is larger than {LARGEST_FILE:,} bytes; use repeat, or write less")
-        content = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         if path.is_symlink():
             raise _UnreadableError("it is a link to a file that is not there") from None
         raise _UnreadableError(f"there is no such file{nearest(path.name, _siblings(path))}") from None
     except (OSError, ValueError) as error:
         raise _UnreadableError(f"it can't be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _decoded(content: bytes) -> str:
+    """Return what is in a file as text. Raises _UnreadableError, saying what to do."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -5,15 +5,30 @@ Knows nothing of files, HTTP, or how a job goes on.
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import msgspec
+from msgspec import Meta
 
 from ..errors import ApiError
 from .described import EXAMPLE_TIME, OWNER, TIME, Described, encode, time_of
 from .operation import TOKEN, Page, Parameters, Resource, View, idempotent_token
 from .records import EXAMPLE_OWNER
-from .rules import Field, Flag, Map, Object, Path, Rules, Text, check, filled, invalid, missing, without_nulls
+from .rules import (
+    Field,
+    Flag,
+    Map,
+    Object,
+    Path,
+    Rules,
+    Text,
+    check,
+    filled,
+    invalid,
+    missing,
+    object_schema,
+    without_nulls,
+)
 
 Scope = Literal["Private", "Public"]
 
@@ -119,6 +134,10 @@ class RevisionAnswer(msgspec.Struct, frozen=True, rename="pascal"):
 
     revision: int
     update_time: str
+
+
+AppDetail = Annotated[dict[str, Any], Meta(title="AppDetail", extra_json_schema=object_schema(APP, "answer"))]
+"""An app as GetAppDetail shows it: its description. [doc]"""
 
 
 class AppCreated(msgspec.Struct, frozen=True, rename="pascal"):
@@ -283,7 +302,7 @@ def _place(key: str) -> tuple[str, str, str]:
     return name.lower(), name, owner
 
 
-APPS = Resource("apps", "app", App, _owner_of, key="Name", identity=_key_of, place=_place)
+APPS = Resource("apps", "app", App, _owner_of, key="Name", identity=_key_of, place=_place, least_items=1)
 
 
 def _find(view: View, name: str, *, public: bool = False) -> App | None:
@@ -369,10 +388,10 @@ def get_app(view: View, parameters: Parameters) -> AppAnswer:
 
 
 @APPS.operation("GetAppDetail", "GET /apps/{AppName}?Detail&Qualifier", 200, chosen_by="Detail")
-def get_app_detail(view: View, parameters: Parameters) -> dict[str, Any]:
+def get_app_detail(view: View, parameters: Parameters) -> AppDetail:
     """Return the whole description of an app of the caller's, as a revision has it. [doc]"""
     revision = _get(view, parameters.path["AppName"]).revision(parameters.query.get("Qualifier", ""))
-    detail: dict[str, Any] = msgspec.json.decode(revision.described)
+    detail: AppDetail = msgspec.json.decode(revision.described)
     return detail
 
 
@@ -384,9 +403,9 @@ def get_app_revisions(view: View, parameters: Parameters) -> list[RevisionAnswer
 
 
 @APPS.operation("ListApps", "GET /apps?Scope&Marker&MaxItemCount", 200)
-def list_apps(view: View, parameters: Parameters) -> Page:
+def list_apps(view: View, parameters: Parameters) -> Page[AppAnswer]:
     """List the caller's apps, or the public ones, by name without regard to case, a page at a time. [doc]"""
-    page = APPS.page(view, parameters, shared=_is_public(parameters), least=1)
+    page = APPS.page(view, parameters, shared=_is_public(parameters))
     # Without accounts, apps of several owners may have one name: a marker between them needs the owner as well.
     name = page.next_marker.rpartition(":")[2]
     marker = page.next_marker if page.items and page.items[-1].name == name else name

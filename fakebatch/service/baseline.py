@@ -32,12 +32,14 @@ from .script import EFFECTS, EFFECTS_LISTED, Step, StepBuilder
 Content = TypeVar("Content")
 
 
-def load(*paths: str | os.PathLike[str]) -> Baseline:
+def load(*paths: str | os.PathLike[str], given: Mapping[Path, bytes] | None = None) -> Baseline:
     """Load fixture files, and those that they include, as one world. A file that is named twice counts once.
+
+    `given` is what stands in files that are not to be read, by their paths.
 
     Raises FixtureError, listing everything that is wrong with all of them.
     """
-    loading = _Loading()
+    loading = _Loading(given or {})
     for path in paths:
         loading.files.read(Path(path))
     return loading.baseline()
@@ -48,7 +50,7 @@ def load_text(name: str, text: str, *, is_json: bool = False) -> Baseline:
 
     Raises FixtureError, listing everything that is wrong with it.
     """
-    loading = _Loading()
+    loading = _Loading({})
     loading.take(_parsed(name, text, is_json=is_json))
     return loading.baseline()
 
@@ -61,7 +63,7 @@ def load_entry(
     `defaults` are what it says if it does not say otherwise. Records that come without an Id still have none. Raises
     FixtureError, listing everything that is wrong with it.
     """
-    loading = _Loading()
+    loading = _Loading({})
     loading.take(_Entry(section, _parsed(name, text, is_json=is_json), defaults or {}))
     if loading.problems:
         start = f"{section}[0]"
@@ -132,8 +134,8 @@ class _Sections(NamedTuple):
 class _Loading:
     """The state of one `load`: what has been read so far, and what was wrong with it."""
 
-    def __init__(self) -> None:
-        self.files = Files(self._begin, self._finish)
+    def __init__(self, given: Mapping[Path, bytes]) -> None:
+        self.files = Files(self._begin, self._finish, given)
         self.problems = self.files.problems
         self._entries = Entries(self.problems)
         self._made: dict[str, list[Expanded[Any]]] = {resource.name: [] for resource in RESOURCES}

@@ -134,7 +134,7 @@ def check_image(view: View, image_id: object, path: Path) -> None:
 
 
 @IMAGES.operation("ListImages", "GET /images?Marker&MaxItemCount&Type", 200)
-def list_images(view: View, parameters: Parameters) -> Page:
+def list_images(view: View, parameters: Parameters) -> Page[Image]:
     """List the images of a type, a page at a time. Any other `Type` has the effect of leaving it out: Self. [doc]"""
     return IMAGES.page(view, parameters, shared=parameters.get("Type") == "System")
 

@@ -22,6 +22,9 @@ from .rules import Rules, every_field
 Record = TypeVar("Record", bound=msgspec.Struct)
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+Status = TypeVar("Status", bound=int)
+
+API_VERSION = "2015-11-11"
 
 DEFAULT_ITEMS = 50
 """How many items are on a page if `MaxItemCount` is not given. [doc]"""
@@ -53,18 +56,18 @@ class Parameters(NamedTuple):
         return ""
 
 
-class Page(msgspec.Struct, rename="pascal"):
+class Page(msgspec.Struct, Generic[Item], rename="pascal"):
     """The result of a listing. `next_marker` is the key of the first item of the next page, empty on the last. [doc]"""
 
     next_marker: str
-    items: list[Any]
+    items: list[Item]
 
 
-class Answered(NamedTuple):
-    """The result of an operation, with another status than its declaration has."""
+class Answered(NamedTuple, Generic[Status, Answer]):
+    """The result of an operation, with another status than its declaration has: `Answered[Literal[200], Created]`."""
 
-    status: int
-    result: object
+    status: Status
+    result: Answer
 
 
 class Created(msgspec.Struct, rename="pascal"):
@@ -132,15 +135,20 @@ FunctionT = TypeVar("FunctionT", bound=Function)
 
 
 class Operation(NamedTuple):
-    """One operation of the service. `path` has the full names of its parameters: `/images/{ImageId}`."""
+    """One operation of the service. `path` has the full names of its parameters: `/images/{ImageId}`.
+
+    What its function is said to return is what it answers; the docstring says what it does.
+    """
 
     name: str
     method: str
     path: str
     query: tuple[str, ...]
     """The parameters that its query may have."""
+    bodies: tuple[Rules, ...]
+    """The fields that its body may have, in each of its forms; none if it has no body."""
     body: Rules
-    """The fields that its body may have."""
+    """The fields of all forms."""
     status: int
     """The HTTP status of its success."""
     function: Function
@@ -166,22 +174,25 @@ class Room:
         self.operations: list[Operation] = []
 
     def operation(
-        self, name: str, request: str, status: int, body: Rules | None = None, *, chosen_by: str = ""
+        self, name: str, request: str, status: int, *bodies: Rules, chosen_by: str = ""
     ) -> Callable[[FunctionT], FunctionT]:
         """Declare a function as an operation.
 
         `request` is the method and the path, with the names of the query's parameters after it:
-        `"GET /images?Marker&Type"`. `status` is that of its success. With `chosen_by`, a parameter of the query, it is
-        what such a request means that has the parameter, and does not say that it is false.
+        `"GET /images?Marker&Type"`. `status` is that of its success, `bodies` are the forms that its body
+        may have. With `chosen_by`, a parameter of the query, it is what such a request means that has the parameter,
+        and does not say that it is false.
         """
         method, _, target = request.partition(" ")
         path, _, query = target.partition("?")
-        for field, _ in every_field(body or {}):
-            document_parameter(field)
+        for body in bodies:
+            for field, _ in every_field(body):
+                document_parameter(field)
+        fields = {field: rule for body in bodies for field, rule in body.items()}
 
         def declare(function: FunctionT) -> FunctionT:
             names = tuple(query.split("&")) if query else ()
-            self.operations.append(Operation(name, method, path, names, body or {}, status, function, chosen_by))
+            self.operations.append(Operation(name, method, path, names, bodies, fields, status, function, chosen_by))
             return function
 
         return declare
@@ -216,6 +227,7 @@ class Resource(Room, Generic[Record]):
     the keys. `identity` returns the key of a record, where it is more than that field. `place` returns where a key, or
     the marker of a page, stands in its order; by default that of Unicode. `numbered` forms the n-th Id for records that
     come without one. `grown` is how they go on by themselves, `collection` the type of what a test has of them.
+    `least_items` is the smallest `MaxItemCount`.
     """
 
     def __init__(
@@ -231,6 +243,7 @@ class Resource(Room, Generic[Record]):
         numbered: Callable[[int], str] | None = None,
         grown: Grown[Record] | None = None,
         collection: type[Collection[Record]] = Collection,
+        least_items: int = 0,
     ) -> None:
         super().__init__(name)
         self.noun = noun
@@ -244,6 +257,7 @@ class Resource(Room, Generic[Record]):
         self.numbered = numbered
         self.grown = grown
         self.collection = collection
+        self.least_items = least_items
         self.path_parameter = f"{record.__name__}{key}"
         """By which name paths have its key."""
         self.entry_rules: Rules | None = record.fields() if issubclass(record, Described) else None
@@ -278,13 +292,13 @@ class Resource(Room, Generic[Record]):
         """Return all records of the caller, in their order."""
         return view.collection(self).of(view.owner_id)
 
-    def page(self, view: View, parameters: Parameters, *, shared: bool = False, least: int = 0) -> Page:
+    def page(self, view: View, parameters: Parameters, *, shared: bool = False) -> Page[Record]:
         """Return the page that a request asks for: of the caller's records, or of those that everybody sees.
 
-        Raises ApiError for a `MaxItemCount` that is none, or less than `least`.
+        Raises ApiError for a `MaxItemCount` that is none.
         """
         partition = None if shared else view.owner_id
-        count = item_count(parameters, least)
+        count = item_count(parameters, self.least_items)
         items, next_marker = view.collection(self).page(partition, parameters.query.get("Marker", ""), count)
         return Page(next_marker, items)
 
@@ -310,7 +324,7 @@ def _doubled_braces(data: Any) -> Any:
     return {key: _doubled_braces(part) for key, part in data.items()} if isinstance(data, dict) else data
 
 
-def nested_page(records: Sequence[Item], parameters: Parameters, key: Callable[[Item], Any], marker: Any) -> Page:
+def nested_page(records: Sequence[Item], parameters: Parameters, key: Callable[[Item], Any], marker: Any) -> Page[Item]:
     """Return the page that a request asks for of a list inside of a record, which ascends by `key`.
 
     Raises ApiError for a `MaxItemCount` that is none.

@@ -11,8 +11,6 @@ from typing import Any, Literal, NamedTuple, Self
 
 import msgspec
 
-from ..errors import nearest
-
 MICROSECONDS = 1_000_000
 """In a second. Times are whole microseconds since 1970, as the service writes six digits."""
 
@@ -358,11 +356,3 @@ class Present(NamedTuple):
 def choose(rules: Sequence[Rule], kind: str, name: str) -> Rule:
     """Return the first of rules that matches, or the default."""
     return next((rule for rule in rules if rule.matches(kind, name)), DEFAULT)
-
-
-def check_state(state: str, states: Sequence[str]) -> str:
-    """Return the name of a state. Raises ValueError, with the nearest right spelling, if it is none."""
-    if state not in states:
-        hint = nearest(str(state), states)
-        raise ValueError(f"{state!r} is not a state{hint}; known are {', '.join(states)}")
-    return state

@@ -1,12 +1,12 @@
 """The rules for the fields of a request's body, as data, and the refusals of those who break them. [doc]
 
 One table of a resource serves three ends: it refuses (`check`), it fills in what was left out (`filled`), and it gives
-the JSON Schema of the same fields in fixture files. Knows nothing of any resource.
+the JSON Schema of the same fields: in fixture files, in requests, and in answers. Knows nothing of any resource.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -15,6 +15,10 @@ from ..errors import ApiError
 NAME_CHARACTERS = re.compile(r"[a-zA-Z_-][a-zA-Z0-9_-]*", re.ASCII)
 """What names consist of. [doc]"""
 _NAME_RULE = "It must only contain characters within [a-zA-Z0-9_-], and must not start with [0-9]."
+
+Use = Literal["file", "request", "answer"]
+"""What a schema is of: an entry of a fixture file, where much may be left out; a request, of which the service demands
+more; or an answer, in which defaults are filled in."""
 
 Path = tuple[str, ...]
 """Where a field stands in a body: the names of the fields around it, and its own."""
@@ -98,12 +102,12 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         """Return a value with the defaults of what is absent inside of it."""
         return value
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self, use: Use = "file") -> dict[str, Any]:
         """Return its JSON Schema."""
         schema: dict[str, Any] = {"type": self.type} if self.type else {}
         if self.about:
             schema["description"] = self.about
-        if self.default is not None:
+        if self.default is not None and use != "answer":
             schema["default"] = self.default
         return schema
 
@@ -143,13 +147,25 @@ class Text(Field, frozen=True, kw_only=True):
             return f"It must be in [{', '.join(self.only)}]."
         return self.form(value) if self.form else ""
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self, use: Use = "file") -> dict[str, Any]:
         """Return its JSON Schema."""
-        schema = super().schema()
+        schema = super().schema(use)
+        may_be_empty = not self.blank and not self.mandatory
+        if self.only:
+            # The empty text counts as absent, and reads back as it was sent.
+            # In files only where it is the default: editors offer what is here.
+            offered = may_be_empty and (use != "file" or self.default == "")
+            schema["enum"] = [*self.only, ""] if offered else list(self.only)
+        if use == "answer":
+            return schema
         if self.length:
             schema |= {"minLength": self.length[0] if self.blank else 0, "maxLength": self.length[1]}
-        if self.only:
-            schema["enum"] = list(self.only)
+        if use == "request":
+            if self.mandatory and not self.blank:
+                schema["minLength"] = self.length[0] if self.length else 1
+            characters = NAME_CHARACTERS.pattern if self.name else self.characters and f"[{self.characters}]*"
+            if characters:
+                schema["pattern"] = f"^({characters})?$" if may_be_empty else f"^{characters}$"
         return schema
 
 
@@ -180,10 +196,10 @@ class Integer(Field, frozen=True, kw_only=True):
             return f"It must be {limits}."
         return ""
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self, use: Use = "file") -> dict[str, Any]:
         """Return its JSON Schema."""
         limits = {"minimum": self.least, "maximum": self.most}
-        return super().schema() | {name: limit for name, limit in limits.items() if limit is not None}
+        return super().schema(use) | {name: limit for name, limit in limits.items() if limit is not None}
 
 
 class Object(Field, frozen=True, kw_only=True):
@@ -210,9 +226,12 @@ class Object(Field, frozen=True, kw_only=True):
         """Return a value with the defaults of what is absent inside of it."""
         return filled(value, self.fields)
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self, use: Use = "file") -> dict[str, Any]:
         """Return its JSON Schema."""
-        return super().schema() | {"properties": {name: field.schema() for name, field in self.fields.items()}}
+        inside = object_schema(self.fields, use)
+        if use == "answer" and not self.mandatory:  # what counts as absent is not filled in
+            inside.pop("required", None)
+        return super().schema(use) | inside
 
     def fields_inside(self, path: Path) -> Iterator[tuple[str, Field]]:
         """Yield the fields inside of it, at any depth, by the names that refusals give them."""
@@ -254,10 +273,20 @@ class Map(Field, frozen=True, kw_only=True):
         values = self.values
         return {key: values.filled(inner) for key, inner in value.items()} if values else value
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self, use: Use = "file") -> dict[str, Any]:
         """Return its JSON Schema."""
-        inside = {"additionalProperties": self.values.schema()} if self.values else {}
-        return super().schema() | inside
+        schema = super().schema(use)
+        if self.values:
+            schema["additionalProperties"] = self.values.schema(use)
+        if use == "request":
+            least, most = self.size or (0, None)
+            if self.mandatory and not self.blank:
+                schema["minProperties"] = max(1, least)
+            if most is not None:
+                schema["maxProperties"] = most
+            if self.key:
+                schema["propertyNames"] = self.key.schema(use)
+        return schema
 
     def fields_inside(self, path: Path) -> Iterator[tuple[str, Field]]:
         """Yield the fields inside of it, at any depth, by the names that refusals give them."""
@@ -287,9 +316,9 @@ class List(Field, frozen=True, kw_only=True):
             return "Its type must be list."
         return "" if all(isinstance(item, str) for item in value) else "Its items must be strings."
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self, use: Use = "file") -> dict[str, Any]:
         """Return its JSON Schema."""
-        return super().schema() | {"items": {"type": "string"}}
+        return super().schema(use) | {"items": {"type": "string"}}
 
 
 Rules = Mapping[str, Field]
@@ -300,6 +329,16 @@ def check(body: Mapping[str, Any], rules: Rules, path: Path = ()) -> None:
     """Raise `BrokenRuleError` for the first field that breaks its rule. Fields without a rule are ignored."""
     for name, field in rules.items():
         field.check(body.get(name), (*path, name))
+
+
+def object_schema(rules: Rules, use: Use) -> dict[str, Any]:
+    """Return the JSON Schema of an object with these fields."""
+    schema: dict[str, Any] = {"type": "object", "properties": {name: rule.schema(use) for name, rule in rules.items()}}
+    if use == "file":
+        return schema
+    filled_in = use == "answer"
+    required = [name for name, rule in rules.items() if rule.mandatory or (filled_in and rule.default is not None)]
+    return schema | {"required": required} if required else schema
 
 
 def filled(body: Mapping[str, Any], rules: Rules) -> dict[str, Any]:

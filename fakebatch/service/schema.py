@@ -4,18 +4,20 @@ One declaration validates files (see `baseline`), and gives the JSON Schema that
 """
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
+from ..errors import DOCUMENTED, ApiError
 from .accounts import Account
 from .described import Described
 from .operation import Resource
-from .progress import PhaseLength
+from .progress import End, PhaseLength
 from .quotas import QUOTAS_SECTION
-from .registry import ANY, OPERATIONS, RESOURCES
+from .registry import ANY, OPERATIONS, RESOURCES, states_of
 from .script import LONGEST_DELAY
 
 MOST_REPEATS = 1_000_000
@@ -237,8 +239,31 @@ FixtureFile: Any = msgspec.defstruct(
 )
 
 
+def _standing_alone() -> Iterator[str]:
+    """Yield the documented codes whose messages need no arguments."""
+    for code in DOCUMENTED:
+        with suppress(ValueError):
+            yield ApiError(code).code
+
+
+def _complete(definitions: dict[str, Any]) -> None:
+    """List the values that a text can have, for editors to offer.
+
+    Files are read without these lists: what is none of them is refused later, with its nearest right spelling.
+    """
+    step = definitions[_StepEntry.__name__]["properties"]
+    step["on"]["enum"] = step["on"].pop("examples")
+    step["becomes"]["enum"] = [*states_of(ANY)]
+    text, mapping = step["fail"]["anyOf"]
+    text["enum"] = [*_standing_alone()]
+    # A code of one's own is none of them.
+    mapping["properties"] = {"code": {"anyOf": [{"enum": [*DOCUMENTED]}, {"type": "string"}]}}
+    definitions[_RuleEntry.__name__]["properties"]["end"]["enum"] = [*get_args(End)]
+
+
 def schema() -> dict[str, Any]:
-    """Return the JSON Schema of fixture files."""
+    """Return the JSON Schema of fixture files, for editors and for whoever checks files without this package."""
     derived = msgspec.json.schema(FixtureFile)
+    _complete(derived["$defs"])
     derived["$defs"]["FixtureFile"]["patternProperties"] = {f"^{FREE_PREFIX}": {}, f"^{re.escape(SCHEMA_KEY)}$": {}}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "fakebatch fixture file", **derived}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from random import Random
 from typing import Any, TypeVar, cast
 
@@ -203,6 +204,11 @@ class World:
     def collection(self, resource: Resource[Record]) -> Collection[Record]:
         """Return the records of a resource."""
         return cast("Collection[Record]", self.collections[resource.name])
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The fixture files that it is made of."""
+        return self.baseline.files
 
     # No cached_property: that of Python 3.11 has a lock for all worlds, which a fork may leave held in the child.
 
@@ -438,7 +444,7 @@ class World:
         """Let what a request names be in a state. What is not there stays so."""
         for resource, name in becoming(operation):
             records: Collection[Any] = self.collections[resource.name]
-            if parameters.path[name] in records:
+            if resource.grown and state in resource.grown.states and parameters.path[name] in records:
                 records.change(parameters.path[name], partial(_become, resource, state))
 
     def perform(

@@ -114,7 +114,7 @@ class Call(msgspec.Struct, frozen=True, gc=False):
         else:
             told = self.note if self.items is None else counted(self.items, "item")
             outcome = f"{self.status} {told}".rstrip()
-        text = f"{self.start:%H:%M:%S} {self.method} {self.target} -> {outcome} ({self.duration * 1000:.1f} ms)"
+        text = f"{self.start:%H:%M:%SZ} {self.method} {self.target} -> {outcome} ({self.duration * 1000:.1f} ms)"
         text += f"  [{self.step}]" if self.step else ""
         return printable(text)  # what a client sent may hold anything
 

@@ -162,12 +162,11 @@ class Collection(Generic[Record]):
     def poll(self, key: str) -> Record:
         """Return what a record is when somebody asks how it is doing. Raises KeyError if it is gone."""
         record = self[key]
-        if self._life:
-            now = self._life.follow(record, polled=True)
-            if self._became(record, now) is None:
-                raise KeyError(key)
-            return self._records[key]
-        return record
+        assert self._life  # noqa: S101 - of what goes on by itself
+        now = self._became(record, self._life.follow(record, polled=True))
+        if now is None:
+            raise KeyError(key)
+        return now
 
     def add(self, record: Record) -> None:
         """Add a record. Raises ValueError if its key is there already, and TypeError for what is no valid record."""

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from ..errors import ApiError
 from ..service.accounts import Account
-from ..service.operation import Answered, Operation, Page, Parameters
+from ..service.operation import API_VERSION, Answered, Operation, Page, Parameters
 from ..service.progress import PendingError
 from ..service.registry import match
 from ..service.script import NO_BODY, Failure, Step, encode_body
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 CONTROL = "/_fakebatch"
 """How paths begin that are for the fake itself, and not for the service."""
-API_VERSION = "2015-11-11"
 
 _PIECES = 20
 """In how many pieces a body trickles, where the server does not spread it."""

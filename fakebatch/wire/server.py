@@ -416,6 +416,9 @@ def _reason(error: Exception) -> str:
         return "there is no such host"
     if error.errno == errno.EADDRINUSE:
         return "it is in use; stop what uses it, or choose another port (0 picks a free one)"
+    if sys.platform == "win32":
+        if error.errno == errno.EACCES:  # with SO_EXCLUSIVEADDRUSE that is what a port in use is answered with
+            return "it is in use, or reserved; choose another port (0 picks a free one)"
     if error.errno == errno.EACCES:
         return "it needs privileges; choose a port above 1023 (0 picks a free one)"
     return error.strerror or str(error)

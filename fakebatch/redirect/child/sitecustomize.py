@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any  # noqa: F401 - in comments, which old Pythons can read
 
 _FLOOR = (3, 8)
+_HERE = os.path.dirname(os.path.realpath(__file__))  # noqa: PTH120 - Python 2.7 has no pathlib
 
 
 def _end(reason):  # type: (str) -> None
@@ -22,24 +23,43 @@ def _end(reason):  # type: (str) -> None
     os._exit(1)  # an exception would only be printed, and the process go on
 
 
-def _run(spec):  # type: (Any) -> None
-    if spec and spec.loader:
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        getattr(module, "redirect_from_environment", lambda: None)()
+def _redirect(target):  # type: (str) -> None
+    from importlib.util import module_from_spec, spec_from_file_location
 
-
-if sys.version_info >= _FLOOR:
-    import importlib.util
-    from importlib.machinery import PathFinder
-    from pathlib import Path
-
-    _here = Path(__file__).resolve().parent
     # From its file: the child may run in an environment in which fakebatch is not installed.
+    hosts = os.path.join(os.path.dirname(_HERE), "hosts.py")  # noqa: PTH118, PTH120
+    spec = spec_from_file_location("fakebatch_redirect", hosts)  # type: Any
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.redirect_until_the_end(target)
+
+
+def _run_the_next():  # type: () -> None
+    """Run the `sitecustomize` that would be imported without this one, in its place, if there is one."""
+    paths = [path for path in sys.path if os.path.realpath(path) != _HERE]
+    if sys.version_info < (3, 4):  # noqa: UP036 - the project's floor is not a child's
+        import imp  # later Pythons have none
+
+        try:
+            found = imp.find_module("sitecustomize", paths)
+        except ImportError:
+            return
+        imp.load_module("sitecustomize", *found)
+        return
+    from importlib.machinery import PathFinder
+    from importlib.util import module_from_spec
+
+    spec = PathFinder.find_spec("sitecustomize", paths)  # type: Any
+    if spec and spec.loader and hasattr(spec.loader, "exec_module"):
+        module = sys.modules["sitecustomize"] = module_from_spec(spec)
+        spec.loader.exec_module(module)
+
+
+if os.environ.get("FAKEBATCH_REDIRECT"):
+    if sys.version_info < _FLOOR:
+        _end("it is Python %d.%d, and needs to be 3.8 or later" % sys.version_info[:2])  # noqa: UP031
     try:
-        _run(importlib.util.spec_from_file_location("fakebatch_redirect", str(_here.parent / "hosts.py")))
+        _redirect(os.environ["FAKEBATCH_REDIRECT"])
     except Exception as _error:
         _end("%s: %s" % (type(_error).__name__, _error))  # noqa: UP031
-    _run(PathFinder.find_spec("sitecustomize", [entry for entry in sys.path if Path(entry).resolve() != _here]))
-elif os.environ.get("FAKEBATCH_REDIRECT"):
-    _end("it is Python %d.%d, and needs to be 3.8 or later" % sys.version_info[:2])  # noqa: UP031
+_run_the_next()

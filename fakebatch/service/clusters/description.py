@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..described import SPOT, TEXTS, check_spot
-from ..rules import Field, Integer, Map, Object, Path, Rules, Text, check, invalid, missing
+from ..rules import Field, Integer, List, Map, Object, Path, Rules, Text, check, invalid, missing
 
 MOST_VMS = 65536
 """Of a group. [doc]"""
@@ -119,6 +119,28 @@ CHANGED = ("ImageId", "UserData", "EnvVars", "InputMapping")
 """The fields of which a change puts another value in the place of the old one. [doc]"""
 CHANGED_OF_GROUPS = ("DesiredVMCount", "InstanceType", "SpotStrategy", "SpotPriceLimit")
 """The same, of groups. [doc]"""
+
+
+ANSWER: Rules = {
+    "Id": Text(mandatory=True, about="The identifier."),
+    "OwnerId": Integer(mandatory=True, about="The owner's account number."),
+    "State": Text(mandatory=True, about="Active, or Deleting."),
+    "CreationTime": Text(mandatory=True, about="In UTC."),
+    **CLUSTER,
+    "Groups": Map(
+        mandatory=True,
+        values=Object(
+            mandatory=True,
+            fields={
+                **_group(mandatory=True),
+                "ActualVMCount": Integer(mandatory=True, about="How many VMs there are."),
+            },
+        ),
+        about="Its VMs, by the names of their groups.",
+    ),
+    "OperationLogs": List(mandatory=True, about="What has happened, the newest last."),
+}
+"""The fields of a cluster as GetCluster and ListClusters show it. [doc]"""
 
 
 def check_description(description: Mapping[str, Any]) -> None:

@@ -4,7 +4,6 @@ Knows nothing of files or of HTTP.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
@@ -23,20 +22,19 @@ from ..operation import (
     item_count,
     nested_page,
 )
-from ..progress import Present, check_state
+from ..progress import Present
 from ..records import format_micros
 from ..rules import Path, without_nulls
 from .course import ACTIVE, DELETING, STATES, Course
 from .description import CHANGE, CHANGED, CHANGED_OF_GROUPS, CLUSTER, check_change, check_description
 from .live import Clusters
-from .records import Cluster, ClusterInstance, ClusterInstances, follow, moved
+from .records import Cluster, ClusterAnswer, ClusterInstance, ClusterInstances, follow, moved
 
 
 class _Grown(Grown[Cluster]):
     states = STATES
 
     def become(self, record: Cluster, present: Present, state: str) -> Cluster:
-        check_state(state, STATES)
         if state == record.state:
             return record
         if state == DELETING:
@@ -159,7 +157,7 @@ def delete_cluster(view: View, parameters: Parameters) -> None:
 
 
 @CLUSTERS.operation("GetCluster", "GET /clusters/{ClusterId}", 200)
-def get_cluster(view: View, parameters: Parameters) -> dict[str, Any]:
+def get_cluster(view: View, parameters: Parameters) -> ClusterAnswer:
     """Return a cluster. It is a poll of it."""
     cluster = view.poll(CLUSTERS, _find(view, parameters))
     view.note(f"{cluster.state} (poll {cluster.polled})")
@@ -167,7 +165,7 @@ def get_cluster(view: View, parameters: Parameters) -> dict[str, Any]:
 
 
 @CLUSTERS.operation("ListClusters", "GET /clusters?Marker&MaxItemCount", 200)
-def list_clusters(view: View, parameters: Parameters) -> Page:
+def list_clusters(view: View, parameters: Parameters) -> Page[ClusterAnswer]:
     """List the caller's clusters, a page at a time. With an empty marker it is a poll of all of them."""
     item_count(parameters)
     if not parameters.query.get("Marker"):
@@ -208,7 +206,7 @@ def check_cluster(view: View, cluster_id: str, path: Path) -> None:  # noqa: ARG
 @CLUSTERS.operation(
     "ListClusterInstances", "GET /clusters/{ClusterId}/groups/{GroupName}/instances?Marker&MaxItemCount", 200
 )
-def list_cluster_instances(view: View, parameters: Parameters) -> Page:
+def list_cluster_instances(view: View, parameters: Parameters) -> Page[ClusterInstance]:
     """List the VMs of a group by Id, a page at a time. With an empty marker it is a poll of their cluster."""
     item_count(parameters)
     cluster = _find(view, parameters)

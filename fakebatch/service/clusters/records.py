@@ -6,14 +6,15 @@ Knows nothing of requests.
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, overload
 
 import msgspec
+from msgspec import Meta
 
 from ..described import EXAMPLE_TIME, OWNER, TIME, Described, check_id, encode, events_of, time_of
 from ..progress import Event, Present
 from ..records import EXAMPLE_OWNER, format_micros, micros_of
-from ..rules import Rules, Text, without_nulls
+from ..rules import Integer, Object, Rules, Text, object_schema, without_nulls
 from .course import (
     ACTIVE,
     CREATED,
@@ -31,7 +32,7 @@ from .course import (
     Fleet,
     VmState,
 )
-from .description import CLUSTER, EXAMPLE_CLUSTER, EXAMPLE_GROUP, check_description
+from .description import ANSWER, CLUSTER, EXAMPLE_CLUSTER, EXAMPLE_GROUP, check_description
 
 _EVENTS = {
     CREATED: ("OnInstanceCreated", STARTING),
@@ -98,6 +99,12 @@ class _Names:
     def host_name(self, prefix: str, number: int) -> str:
         """Return the host name of a VM: a group's prefix and a number [wild], or as ECS forms it of the Id [wild]."""
         return f"{prefix}{number}" if prefix else f"iZ{self.id(number).removeprefix('i-')}Z"
+
+
+_COUNTS: Rules = {name: Integer(mandatory=True) for name in Metrics.__struct_encode_fields__}
+_SHOWN: Rules = {**ANSWER, "Metrics": Object(mandatory=True, fields=_COUNTS, about="How many VMs are in each state.")}
+ClusterAnswer = Annotated[dict[str, Any], Meta(title="Cluster", extra_json_schema=object_schema(_SHOWN, "answer"))]
+"""A cluster as the service shows it: its description, and what has become of it. [doc]"""
 
 
 class ClusterInstances(Sequence[ClusterInstance]):
@@ -311,7 +318,7 @@ class Cluster(Described, frozen=True, kw_only=True):
         """Return by which number a batch has a VM."""
         return _Names(self.id).number(instance.id)
 
-    def answer(self) -> dict[str, Any]:
+    def answer(self) -> ClusterAnswer:
         """Return it as the service shows it."""
         data = self.description_data()
         fleet = self.fleet

@@ -82,10 +82,9 @@ class TaskRun(msgspec.Struct, frozen=True):
         return counts
 
     def numbers(self, state: str) -> Iterator[int]:
-        """Yield the numbers of the instances that are in a state."""
-        for number in range(self.count) if self.rest.state == state else sorted(self.apart):
-            if self.fate(number).state == state:
-                yield number
+        """Return the numbers of the instances that are in a state."""
+        candidates = range(self.count) if self.rest.state == state else sorted(self.apart)
+        return (number for number in candidates if self.fate(number).state == state)
 
     def has(self, state: str) -> bool:
         """Tell whether an instance is in a state."""
@@ -207,10 +206,10 @@ class Course:
         return self.rule.running.is_over(self.polled - self.tasks[name].since)
 
     def advance(self, moment: int) -> None:
-        """Go over the next change."""
+        """Go over the next change. It has not ended yet."""
         if self.state == WAITING:
             self._begin_running(moment)
-        elif self.state == RUNNING:
+        else:
             self._end_attempts(list(self._running()), moment)
 
     def finish(self, moment: int) -> None:
@@ -256,9 +255,7 @@ class Course:
         self.state, self.start = RUNNING, moment
         self._has_changed()
         self._tell("Job", RUNNING, moment)
-        self._start_tasks(moment)
-        if not any(self._running()):  # all were Finished before it was started again
-            self._finish(FINISHED, moment)
+        self._start_tasks(moment)  # of one that was started again, at least one is not Finished
 
     def _start_tasks(self, moment: int) -> None:
         for name, task in self.tasks.items():

@@ -4,7 +4,7 @@ Knows nothing of files or of HTTP.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -25,13 +25,13 @@ from ..operation import (
     item_count,
     nested_page,
 )
-from ..progress import Present, check_state
+from ..progress import Present
 from ..records import format_micros
 from ..rules import check, without_nulls
 from .course import ENDED, FAILED, FINISHED, RUNNING, STATES, STOPPED, WAITING, Course, JobState
-from .description import JOB, MOST_INSTANCES, PRIORITY, check_description
+from .description import APP_JOB, DAG_JOB, MOST_INSTANCES, PRIORITY, check_description
 from .live import Jobs
-from .records import InstanceAnswer, Job, JobAnswer, Task, TaskAnswer, follow, moved
+from .records import InstanceAnswer, Job, JobAnswer, JobDescription, Task, TaskAnswer, follow, moved
 
 _FIRST_SECOND = 0x58184218
 """When the reference's generator of Ids was started, in seconds since 1970 [doc]: the same in each epoch [choice]."""
@@ -79,11 +79,14 @@ class SynchronousInstance(msgspec.Struct, rename="pascal"):
     error: dict[str, str]
 
 
+SyncAnswer = Answered[Literal[200], SynchronousInstance]
+
+
 # Jobs
 
 
-@JOBS.operation("CreateJob", f"POST /jobs?{TOKEN}&sync", 201, JOB)
-def create_job(view: View, parameters: Parameters) -> Created | Answered:
+@JOBS.operation("CreateJob", f"POST /jobs?{TOKEN}&sync", 201, DAG_JOB, APP_JOB)
+def create_job(view: View, parameters: Parameters) -> Created | SyncAnswer:
     """Create a job. With the bare parameter `sync`, carry it to its end, and answer with that. [sdk]"""
     token = idempotent_token(parameters)
     description = without_nulls({name: value for name, value in parameters.body.items() if name != TOKEN})
@@ -91,7 +94,7 @@ def create_job(view: View, parameters: Parameters) -> Created | Answered:
     _check_places(view, description)
     synchronous = parameters.query.get("sync", "false").lower() != "false"
 
-    def create() -> Created | Answered:
+    def create() -> Created | SyncAnswer:
         app_command = prepare(view, description["App"]) if description["Type"] == "App" else {}
         _check_quota(view)
         present = view.present(JOBS)
@@ -154,7 +157,7 @@ def get_job(view: View, parameters: Parameters) -> JobAnswer:
 
 
 @JOBS.operation("GetJobDescription", "GET /jobs/{JobId}?description", 200, chosen_by="description")
-def get_job_description(view: View, parameters: Parameters) -> dict[str, Any]:
+def get_job_description(view: View, parameters: Parameters) -> JobDescription:
     """Return the description of a job as it was sent, with its defaults, and its Id. [doc]"""
     job = _find(view, parameters)
     return {"Id": job.id, **job.description_data(), "Priority": job.priority}
@@ -195,7 +198,7 @@ def _filtered(items: list[Any], filters: tuple[_Filter, ...], parameters: Parame
 
 
 @JOBS.operation("ListJobs", "GET /jobs?Marker&MaxItemCount&State&ClusterId&ProjectId&OrderBy&IsReverse", 200)
-def list_jobs(view: View, parameters: Parameters) -> Page:
+def list_jobs(view: View, parameters: Parameters) -> Page[JobAnswer]:
     """List the caller's jobs, a page at a time. With an empty marker it is a poll of all of them.
 
     The five filters and orders are those of the SDKs [sdk]; any other `OrderBy` is ignored [choice].
@@ -266,8 +269,7 @@ def _move(view: View, job: Job, move: Callable[[Course, int], None]) -> None:
 
 
 def become(job: Job, present: Present, state: str) -> Job:
-    """Return a job that is in a state all at once. Raises ValueError for a state that is none."""
-    check_state(state, STATES)
+    """Return a job that is in a state all at once."""
     if state == job.state:
         return job
     if state == WAITING or job.state in ENDED:
@@ -287,7 +289,7 @@ def become(job: Job, present: Present, state: str) -> Job:
 
 
 @JOBS.operation("ListTasks", "GET /jobs/{JobId}/tasks?Marker&MaxItemCount&State&ClusterId", 200)
-def list_tasks(view: View, parameters: Parameters) -> Page:
+def list_tasks(view: View, parameters: Parameters) -> Page[TaskAnswer]:
     """List the tasks of a job by name [choice], a page at a time."""
     job = _find(view, parameters)
     tasks: list[Task] = _filtered(list(job.tasks.values()), _TASK_FILTERS, parameters)
@@ -304,7 +306,7 @@ def get_task(view: View, parameters: Parameters) -> TaskAnswer:
 
 
 @JOBS.operation("ListInstances", "GET /jobs/{JobId}/tasks/{TaskName}/instances?Marker&MaxItemCount&State", 200)
-def list_instances(view: View, parameters: Parameters) -> Page:
+def list_instances(view: View, parameters: Parameters) -> Page[InstanceAnswer]:
     """List the instances of a task by number, a page at a time. The marker `0` begins like an empty one. [sdk]"""
     instances = _task(view, parameters).instances
     wanted = parameters.query.get("State")

@@ -4,16 +4,17 @@ Knows nothing of requests.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, overload
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from ...errors import FieldError
 from ..clusters.description import EXAMPLE_CLUSTER
 from ..described import EXAMPLE_TIME, OWNER, TEXTS, TIME, Described, check_id, check_time, encode, events_of, time_of
 from ..progress import MICROSECONDS, Attempt, Event, Present, Result
 from ..records import EXAMPLE_OWNER, format_micros, micros_of
-from ..rules import Map, Object, Rules, Text, without_nulls
+from ..rules import Map, Object, Rules, Text, object_schema, without_nulls
 from .course import (
     ENDED,
     FAILED,
@@ -29,7 +30,7 @@ from .course import (
     TaskRun,
     restarted,
 )
-from .description import APP_TASK, DEFAULT_TIMEOUT, JOB, check_description, order, rules_of
+from .description import APP_JOB, APP_TASK, DAG_JOB, DEFAULT_TIMEOUT, JOB, check_description, order, rules_of
 
 
 class Metrics(msgspec.Struct, frozen=True):
@@ -62,6 +63,17 @@ class JobAnswer(msgspec.Struct, frozen=True, rename="pascal"):
     instance_metrics: Metrics
 
 
+_ID: Rules = {"Id": Text(mandatory=True, about="The identifier.")}
+JobDescription = Annotated[
+    dict[str, Any],
+    Meta(
+        title="JobDescription",
+        extra_json_schema={"anyOf": [object_schema({**_ID, **rules}, "answer") for rules in (DAG_JOB, APP_JOB)]},
+    ),
+]
+"""The description of a job as GetJobDescription shows it. [doc]"""
+
+
 class TaskAnswer(msgspec.Struct, frozen=True, rename="pascal"):
     """A task as GetTask and ListTasks show it. [doc]"""
 
@@ -72,7 +84,7 @@ class TaskAnswer(msgspec.Struct, frozen=True, rename="pascal"):
     instance_metrics: Metrics
 
 
-class InstanceAnswer(msgspec.Struct, frozen=True, rename="pascal", omit_defaults=True):
+class InstanceAnswer(msgspec.Struct, frozen=True, rename="pascal"):
     """An instance as GetInstance and ListInstances show it. [doc]"""
 
     instance_id: int
@@ -84,9 +96,9 @@ class InstanceAnswer(msgspec.Struct, frozen=True, rename="pascal", omit_defaults
     stdout_redirect_path: str
     stderr_redirect_path: str
     result: Result
-    error: dict[str, str] = {}
+    error: dict[str, str] | UnsetType = UNSET
     """Of App jobs: Code and Message. [doc]"""
-    outputs: dict[str, Any] | None = None
+    outputs: dict[str, Any] | UnsetType = UNSET
     """Of App jobs. [doc]"""
 
 
@@ -126,8 +138,8 @@ class Instance:
             stdout_redirect_path=self.stdout_redirect_path,
             stderr_redirect_path=self.stderr_redirect_path,
             result=self.result,
-            error={"Code": self.result.error_code, "Message": self.result.error_message} if failed else {},
-            outputs=self._job.outputs if app else None,
+            error={"Code": self.result.error_code, "Message": self.result.error_message} if failed else UNSET,
+            outputs=self._job.outputs if app else UNSET,
         )
 
     def __repr__(self) -> str:
@@ -569,7 +581,7 @@ def _completed(description: Mapping[str, Any]) -> dict[str, Any]:
     data["Name"] = data.get("Name") or "job"
     if data["Type"] == "App":
         return data
-    dag = data.get("DAG") or {}
+    dag = {} if data.get("DAG") is None else data["DAG"]
     tasks = dag.get("Tasks", {}) if isinstance(dag, dict) else None
     if isinstance(tasks, dict):
         named = tasks or {APP_TASK: {}}
