@@ -50,6 +50,31 @@ print(os.environ['FAKEBATCH_URL'][:8], r.urlopen(os.environ['FAKEBATCH_URL'] + '
     assert run("run", "--tls", "--", *python(program)).stdout == "https:// 200\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "statuses"),
+    [
+        ([], [200, 403]),
+        (["--control-host", "fakebatch"], [200, 200]),
+        (["--no-control"], [400, 400]),
+    ],
+)
+def test_the_command_can_reset_and_script_it(arguments: list[str], statuses: list[int]) -> None:
+    program = """
+import http.client, os
+from urllib.parse import urlsplit
+address = urlsplit(os.environ['FAKEBATCH_URL']).netloc
+def ask(host):
+    connection = http.client.HTTPConnection(address)
+    connection.request('GET', '/_fakebatch/health', headers={'Host': host})
+    status = connection.getresponse().status
+    connection.close()
+    return status
+print([ask(address), ask('fakebatch')])
+"""
+    result = run("run", *arguments, "--", *python(program))
+    assert (result.stdout, result.stderr) == (f"{statuses}\n", "")
+
+
 def test_without_the_extra_there_is_no_ca_bundle(tmp_path: Path) -> None:
     (tmp_path / "trustme.py").write_text("raise ModuleNotFoundError")
     environment = {"PYTHONPATH": str(tmp_path), "FAKEBATCH_CA_BUNDLE": "an old one"}

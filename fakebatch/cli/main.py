@@ -131,8 +131,10 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         "run a command, with a fake as long as it runs",
         "fakebatch run world.yaml -- bcs j\n\n"
         "The command's Python processes find the fake under the service's host names, and bcs is logged in.\n"
-        "Others find it by the environment variables FAKEBATCH_URL and FAKEBATCH_CA_BUNDLE.",
-        "fakebatch run [-h] [--port PORT] [--tls] [--log FILE] [FIXTURE ...] -- COMMAND ...",
+        "Others find it by the environment variables FAKEBATCH_URL and FAKEBATCH_CA_BUNDLE, and reset and script it\n"
+        "at $FAKEBATCH_URL/_fakebatch/.",
+        "fakebatch run [-h] [--port PORT] [--tls] [--log FILE] [--no-control] [--control-host NAME]\n"
+        "                     [FIXTURE ...] -- COMMAND ...",
     )
     _add_fixtures(run)
     run.add_argument("--port", type=int, default=0, help="default: a free one")
@@ -176,6 +178,8 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         options.command_line = command
     if options.command == "serve" and options.ca and not options.tls:
         serve.error("--ca is for --tls; add that")
+    if options.command in ("serve", "run") and options.control_hosts and not options.control:
+        {"serve": serve, "run": run}[options.command].error("--control-host is for control; leave --no-control out")
     return options
 
 
@@ -187,6 +191,28 @@ def _add_fixtures(parser: argparse.ArgumentParser) -> None:
 def _add_serving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tls", action="store_true", help="serve HTTPS")
     parser.add_argument("--log", metavar="FILE", help="write a line for each request at the end of this file")
+    parser.add_argument(
+        "--no-control",
+        dest="control",
+        action="store_false",
+        help="without /_fakebatch/: the page, and what tests in other languages reset and script it by",
+    )
+    parser.add_argument(
+        "--control-host",
+        dest="control_hosts",
+        action="append",
+        default=[],
+        type=_host_name,
+        metavar="NAME",
+        help="a host name by which /_fakebatch/ may be asked, beside localhost; may be given several times",
+    )
+
+
+def _host_name(text: str) -> str:
+    """Return a host name. Raises ArgumentTypeError for what can be none."""
+    if not text or ":" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is no host name; write it as in --control-host fakebatch, no port")
+    return text
 
 
 def _serve(options: argparse.Namespace) -> int:
