@@ -14,7 +14,7 @@ from browser import Browser, Page, axe, chromium, expect
 from werkzeug.test import Client
 
 from fakebatch import Cluster, FakeBatch, Image, Job
-from fakebatch.control import api
+from fakebatch.control import access, api
 
 pytestmark = pytest.mark.browser
 
@@ -294,7 +294,7 @@ def test_a_job_is_ended_in_its_dialog(fake: FakeBatch, page: Page, way: str, sta
     for button in ("Advance", "Finish", "Stop", "Fail"):
         expect(page.get_by_role("button", name=button, exact=True)).to_be_disabled()
     if way == "Fail":
-        assert "out of memory" in json.dumps(Asking(fake).get("/jobs/job-1/tasks/second/instances/0"))
+        assert "out of memory" in json.dumps(Asking(fake).get("/jobs/job-1/tasks/first/instances/0"))
 
 
 def test_a_job_is_advanced_in_its_dialog_until_it_has_gone(browser: Browser) -> None:
@@ -592,12 +592,11 @@ def test_another_fake_at_the_same_address_is_shown(browser: Browser) -> None:
 
 
 def test_a_mistake_of_the_fake_s_own_is_shown(fake: FakeBatch, page: Page) -> None:
-    with mock.patch.object(api, "list_calls", side_effect=RuntimeError("broken")):
-        route = next(route for route in api.ROUTES if route.path == "/calls" and route.method == "GET")
-        index = api.ROUTES.index(route)
-        with mock.patch.dict(vars(api), ROUTES=[*api.ROUTES]):
-            api.ROUTES[index] = route._replace(function=api.list_calls)
-            expect(page.locator("#state")).to_have_text("the fake itself failed: RuntimeError: broken")
+    broken = mock.Mock(side_effect=RuntimeError("broken"))
+    with mock.patch.object(
+        api, "ROUTES", [api.ROUTES[0], api.Route("GET", "/calls", ("after", "limit", "wait"), broken)]
+    ):
+        expect(page.locator("#state")).to_have_text("the fake itself failed: RuntimeError: broken")
     expect(page.locator("#state")).to_have_text("connected")
     assert fake.world.take_failures()
 
@@ -698,7 +697,7 @@ def test_a_page_of_another_origin_is_refused_whatever_it_tries(
     refusals: list[str] = []
 
     def refusal(*arguments: Any) -> str:
-        refusals.append(_REFUSAL(*arguments))
+        refusals.append(access.refusal(*arguments))
         return refusals[-1]
 
     fake.images.remove("img-000")
@@ -735,9 +734,6 @@ def test_a_page_of_another_origin_is_refused_whatever_it_tries(
         assert "control answers to no page but its own" in page.content()
     assert "img-000" not in fake.images
     context.close()
-
-
-_REFUSAL = api.refusal
 
 
 def test_a_page_can_t_show_it_in_a_frame(browser: Browser, fake: FakeBatch, elsewhere: str) -> None:
