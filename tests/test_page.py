@@ -331,7 +331,7 @@ def test_calls_are_shown_as_they_come_with_what_interfered(fake: FakeBatch, page
     third, second, first = (row.locator("td").all_inner_texts() for row in rows(page, "calls").all())
     assert [first[0], *first[2:6]] == ["1", "ListImages", "GET /images?MaxItemCount=2", "200 2 items", ""]
     assert second[4] == "400 Throttling.User"
-    assert second[5].endswith("on ListImages, calls 2: fail Throttling.User")
+    assert second[5] == "world.yaml:11: on ListImages, calls 2: fail Throttling.User"
     assert third[2:5] == ["none", "GET /<b>nothing</b>", "400 InvalidUrlPattern"]
     click(page, "Show call 2, ListImages")
     shown = json.loads(page.get_by_label("All that is known of it").input_value())
@@ -400,6 +400,7 @@ def test_a_step_is_added_used_and_removed(fake: FakeBatch, page: Page) -> None:
     for _ in range(2):
         Client(fake).get("/images")
     expect(rows(page, "script").nth(0).locator("td").nth(3)).to_have_text("used")
+    expect(rows(page, "script").nth(0)).to_contain_text("1world.yaml:11: on ListImages")
     second = rows(page, "script").nth(1).locator("td")
     assert second.all_inner_texts()[:4] == ["2", "control:1: on ListImages, calls 2: fail Throttling.User", "2", "used"]
     click(page, "Remove step 1")
