@@ -8,14 +8,14 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from clients import IMAGE, JOB, SLOW_CLIENTS, ask, describe_images, fetch, load, seconds
-from peers import BARE, CANNED, FAKEBATCH, HTTPSERVER, LIMIT, MOTO, PEERS, THREADED
+from peers import BARE, CANNED, CONTROLLED, FAKEBATCH, HTTPSERVER, LIMIT, MOTO, PEERS, THREADED
 from rounds import BESIDE, environment, in_turn, with_beside
 from table import Row, Sample, compared
 
@@ -43,26 +43,30 @@ class Served(NamedTuple):
 @contextmanager
 def served(names: Iterable[str], beside: Path | None) -> Iterator[dict[str, Served]]:
     """Run these peers, and the version beside if there is one, in a process of its own each."""
-    processes = {
-        peer: subprocess.Popen(
-            [sys.executable, str(_HERE / "peers.py"), name],
-            env=environment(folder),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        for peer, (name, folder) in with_beside(names, beside).items()
-    }
-    try:
-        yield {
-            name: Served(json.loads(process.stdout.readline()), process.pid)
-            for name, process in processes.items()
-            if process.stdout
+    with ExitStack() as stack:
+        served = {
+            peer: stack.enter_context(_process([name], folder))
+            for peer, (name, folder) in with_beside(names, beside).items()
         }
+        yield {peer: only for peer, (only,) in served.items()}
+
+
+@contextmanager
+def _process(names: Sequence[str], folder: Path | None = None) -> Iterator[list[Served]]:
+    """Run these peers in one process."""
+    process = subprocess.Popen(
+        [sys.executable, str(_HERE / "peers.py"), *names],
+        env=environment(folder),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert process.stdout
+        yield [Served(port, process.pid) for port in json.loads(process.stdout.readline())]
     finally:
-        for process in processes.values():
-            process.kill()
-            process.communicate()
+        process.kill()
+        process.communicate()
 
 
 class Block(NamedTuple):
@@ -100,7 +104,7 @@ def _one_after_another(ask: Callable[[], object], count: int) -> list[float]:
 
 def pages(beside: Path | None) -> Iterator[Row]:
     """Ask each peer for the page, as the SDK does."""
-    with served(PEERS, beside) as peers:
+    with served((name for name in PEERS if name != CONTROLLED), beside) as peers:
         asks = {name: partial(describe_images if name == MOTO else fetch, peer.port) for name, peer in peers.items()}
         in_turn({name: partial(_one_after_another, ask, 20) for name, ask in asks.items()}, 1)
         blocks = in_turn(
@@ -175,6 +179,27 @@ def slow(_beside: Path | None) -> Iterator[Row]:
         yield from compared(f"page beside {SLOW_CLIENTS} slow clients, {label} (µs)", samples, {_ALONE: target})
     if threads:
         yield Row(f"threads beside {SLOW_CLIENTS} slow clients", Sample.of(threads), target="<= 3")
+
+
+def control(_beside: Path | None) -> Iterator[Row]:
+    """Ask for the page where there is the control interface, and where there is not, in short turns.
+
+    Both are in one process: from one process to the next the same differs by more than is looked for.
+    """
+    names = (CONTROLLED, FAKEBATCH)
+    with _process(names) as served:
+        asks = {
+            name: partial(block, peer, partial(_one_after_another, partial(fetch, peer.port), 20))
+            for name, peer in zip(names, served, strict=True)
+        }
+        in_turn(asks, 20)
+        blocks = in_turn(asks, 300)
+    p50 = _samples(blocks, partial(Block.percentile, part=0.5), _MICRO)
+    target = {FAKEBATCH: "<= 1.02"}
+    yield from compared("page of 50, fresh connection, with control, p50 (µs)", p50, target, CONTROLLED)
+    if sys.platform == "linux":
+        spent = _samples(blocks, lambda taken: taken.processor, _MICRO)
+        yield from compared("page of 50, with control, the server's processor time (µs)", spent, target, CONTROLLED)
 
 
 def requests(_beside: Path | None) -> Iterator[Row]:

@@ -1,6 +1,7 @@
 """The servers that are compared.
 
-Each is run in a process of its own: `python peers.py NAME` prints its port, and serves until its standard input ends.
+Each is run in a process of its own: `python peers.py NAME` prints its port in a list, and serves until its standard
+input ends. With several names it is one process for all.
 """
 
 import json
@@ -34,6 +35,7 @@ HEADERS = {
 }
 
 FAKEBATCH = "fakebatch"
+CONTROLLED = "fakebatch with control"
 LIMIT = "the limit"
 CANNED = "canned application, our server"
 HTTPSERVER = "pytest-httpserver"
@@ -75,6 +77,13 @@ def fakebatch() -> int:
     from fakebatch import FakeBatch
 
     return FakeBatch(PAGING).start().port
+
+
+def controlled() -> int:
+    """Serve 120 images with the control interface beside them."""
+    from fakebatch import FakeBatch
+
+    return FakeBatch(PAGING, control=True).start().port
 
 
 def limit() -> int:
@@ -137,6 +146,7 @@ def moto() -> int:
 
 PEERS: dict[str, Callable[[], int]] = {
     FAKEBATCH: fakebatch,
+    CONTROLLED: controlled,
     LIMIT: limit,
     CANNED: our_server,
     HTTPSERVER: httpserver,
@@ -149,7 +159,7 @@ PEERS: dict[str, Callable[[], int]] = {
 def main() -> None:
     """Serve."""
     logging.disable()  # the peers log requests, and have to write that down before they answer
-    print(json.dumps(PEERS[sys.argv[1]]()), flush=True)
+    print(json.dumps([PEERS[name]() for name in sys.argv[1:]]), flush=True)
     sys.stdin.read()
 
 
