@@ -40,7 +40,7 @@ class Control:
 
     def __init__(self, fake: FakeBatch) -> None:
         self.fake = fake
-        self._client = Client(fake)
+        self._client = Client(fake, use_cookies=False)  # for cookies it would read the host as an address
 
     def __call__(
         self, method: str, path: str, body: Any = None, /, *, base: str = "http://localhost", **headers: str

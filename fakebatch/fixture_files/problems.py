@@ -229,6 +229,7 @@ class _Explaining:
             return
         if "number" in types:
             types = [kind for kind in types if kind != "integer"]
+        types = sorted(types, key=lambda kind: kind == "null")  # "or nothing" comes last, in whatever order they stand
         expected = f"expected {' or '.join(dict.fromkeys(_KINDS[kind] for kind in types))}"
         if schema.get("writeOnly"):
             yield Finding(place, position, f"{expected}; write it in quotes", secret=True)
