@@ -43,13 +43,14 @@ def test_serve_prints_the_url_and_how_to_use_it() -> None:
     command = [sys.executable, "-m", "fakebatch", "serve", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        lines = [process.stdout.readline().rstrip("\n") for _ in range(3)]
+        lines = [process.stdout.readline().rstrip("\n") for _ in range(4)]
         process.terminate()
     port = lines[0].rpartition(":")[2].split()[0]
     assert lines == [
         f"Serving 4 images at http://127.0.0.1:{port} (end with Ctrl-C)",
         f'SDK:  Client.register_region("x", "127.0.0.1", {port}); Client("127.0.0.1", "id", "secret")',
         f"curl: curl 'http://127.0.0.1:{port}/images?Type=System&MaxItemCount=2'",
+        f"page: http://127.0.0.1:{port}/_fakebatch/",
     ]
 
 

@@ -123,6 +123,17 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     _add_serving(serve)
     serve.add_argument("--ca", metavar="FILE", help="with --tls: write the certificate that clients are to trust")
     serve.add_argument("--reload", action="store_true", help="show what has changed in a file, included ones too")
+    serve.add_argument(
+        "--no-control", action="store_false", dest="control", help="serve no page and no control at /_fakebatch/"
+    )
+    serve.add_argument(
+        "--control-host",
+        type=_host_name,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="let control answer to this host name as well, such as that of a container; may be repeated",
+    )
     serve.add_argument("--quiet", action="store_true", help="print only where it is")
 
     run = add(
@@ -177,6 +188,12 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     if options.command == "serve" and options.ca and not options.tls:
         serve.error("--ca is for --tls; add that")
     return options
+
+
+def _host_name(text: str) -> str:
+    if not text or ":" in text or "/" in text:
+        raise argparse.ArgumentTypeError(f"a host name such as fakebatch, without a port, not {text!r}")
+    return text
 
 
 def _add_fixtures(parser: argparse.ArgumentParser) -> None:
