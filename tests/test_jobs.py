@@ -110,6 +110,12 @@ def test_the_bare_key_asks_for_the_description(ask: Asking, value: str) -> None:
     assert "DAG" not in ask.get(f"/jobs/{job_id}?description=False")
 
 
+def test_a_description_that_was_answered_makes_another_job(ask: Asking) -> None:
+    first = ask.get(f"/jobs/{ask.create_job(job())}?description")
+    again = ask.create_job(first)
+    assert ask.get(f"/jobs/{again}?description") == {**first, "Id": again}
+
+
 def test_an_unfiltered_list_pages_by_id(ask: Asking) -> None:
     ids = [ask.create_job(job()) for _ in range(5)]
     page = ask.get("/jobs?Marker&MaxItemCount=2")

@@ -158,9 +158,13 @@ def get_job(view: View, parameters: Parameters) -> JobAnswer:
 
 @JOBS.operation("GetJobDescription", "GET /jobs/{JobId}?description", 200, chosen_by="description")
 def get_job_description(view: View, parameters: Parameters) -> JobDescription:
-    """Return the description of a job as it was sent, with its defaults, and its Id. [doc]"""
+    """Return the description of a job as it was sent, with its defaults, and its Id. [doc]
+
+    One that was sent with an Id, as whoever sends what was answered here does, gets the Id of the new job. [choice]
+    """
     job = _find(view, parameters)
-    return {"Id": job.id, **job.description_data(), "Priority": job.priority}
+    own = {"Id": job.id, "Priority": job.priority}
+    return own | job.description_data() | own
 
 
 class _Filter(NamedTuple):
