@@ -1,5 +1,7 @@
 """How jobs go on by themselves: by polls, by the clock, by hand; and what may become of them."""
 
+import contextlib
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -569,7 +571,6 @@ def test_a_function_is_called_once_and_not_while_the_world_is_locked(fake: FakeB
 
 def test_a_function_runs_beside_the_server(fake: FakeBatch) -> None:
     import json
-    import threading
     from urllib.request import Request, urlopen
 
     asked, go_on = threading.Event(), threading.Event()
@@ -591,6 +592,57 @@ def test_a_function_runs_beside_the_server(fake: FakeBatch) -> None:
         go_on.set()
         thread.join(30)
         assert answers[0]["State"] == "Finished"
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda fake, job_id: fake.jobs[job_id],
+        lambda fake, job_id: fake.jobs.remove(job_id),
+        lambda fake, job_id: fake.jobs.discard(job_id),
+        lambda fake, job_id: fake.jobs.add(Job(id=job_id)),
+        lambda fake, job_id: fake.jobs.stop(job_id),
+        lambda fake, job_id: Asking(fake)("DELETE", f"/jobs/{job_id}"),
+        lambda fake, _: Asking(fake)("POST", "/jobs?sync", job(AutoRelease=True)),
+        lambda fake, job_id: Asking(fake)("DELETE", f"/_fakebatch/jobs/{job_id}"),
+        lambda fake, job_id: Asking(fake)("PUT", f"/_fakebatch/jobs/{job_id}", {}),
+        lambda fake, job_id: Asking(fake)("POST", "/_fakebatch/jobs", {"Id": job_id}),
+        lambda fake, job_id: (fake.on("GetJob").becomes("Stopped"), Asking(fake)("GET", f"/jobs/{job_id}")),
+        lambda fake, job_id: (fake.on().remove(job_id, resource="jobs"), Asking(fake)("GET", "/jobs")),
+    ],
+)
+def test_whoever_looks_or_changes_lets_others_in_while_a_function_runs(look: Any) -> None:
+    fake = FakeBatch(control=True)
+    free = []
+
+    def work(_: Attempt) -> None:
+        def other() -> None:
+            if locked := fake.world.lock.acquire(blocking=False):
+                fake.world.lock.release()
+            free.append(locked)
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+
+    fake.progress(job="*", waiting="1s", running="1s").run(work)
+    job_id = Asking(fake).create_job(job(AutoRelease=True))
+    fake.clock.advance(2)
+    with contextlib.suppress(ValueError):  # what has ended is not moved, and what is there not added
+        look(fake, job_id)
+    assert free[:1] == [True]
+    assert all(free)
+    fake.check()
+
+
+def test_changes_of_steps_before_a_function_is_called_are_made_once(fake: FakeBatch, ask: Asking) -> None:
+    fake.progress(job="*", waiting="1s", running="1s").run(lambda _: 7)
+    job_id = ask.create_job(job())
+    fake.clock.advance(2)
+    fake.on("GetJob").add(Job(name="other"))
+    fake.on("GetJob").becomes("Running")
+    assert ask.get(f"/jobs/{job_id}")["State"] == "Running"
+    assert [one.name for one in fake.jobs] == ["nightly", "other"]
 
 
 def test_a_reset_while_a_function_runs_leaves_no_trace(fake: FakeBatch, ask: Asking) -> None:
