@@ -466,6 +466,13 @@ def test_a_step_lets_the_job_be_in_another_state(fake: FakeBatch, ask: Asking) -
         assert fake.jobs[job_id].state == state
 
 
+def test_a_step_lets_a_job_run_that_would_fail_itself(fake: FakeBatch, ask: Asking) -> None:
+    fake.progress(job="*", waiting=0).fail(message="no capacity")
+    fake.on("GetJob", calls=1).becomes("Running")
+    assert ask.states(ask.create_job(job()), 2) == ["Running", "Finished"]
+    assert ask.states(ask.create_job(job()), 1) == ["Failed"]
+
+
 def test_a_state_that_is_none_is_refused(fake: FakeBatch) -> None:
     with pytest.raises(ValueError, match=r"^'Finishd' is not a state; did you mean 'Finished'[?] Known are Waiting, "):
         fake.on("GetJob").becomes("Finishd")

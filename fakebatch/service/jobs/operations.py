@@ -281,7 +281,7 @@ def become(job: Job, present: Present, state: str) -> Job:
     if state == WAITING:
         return job
     moves: dict[str, Callable[[Course, int], None]] = {
-        RUNNING: lambda course, now: course.advance(now),
+        RUNNING: lambda course, now: course.begin_running(now),
         FINISHED: lambda course, now: course.finish(now),
         FAILED: lambda course, now: course.fail(now, ""),
         STOPPED: lambda course, now: course.stop(now),
