@@ -674,6 +674,13 @@ def test_an_operation_on_what_is_gone_when_its_function_has_returned_is_refused(
     assert ask.code("GET", f"/jobs/{job_id}") == (404, "InvalidResource.NotFound")
 
 
+def test_an_event_of_a_synchronous_job_with_a_function_is_told_once(fake: FakeBatch, ask: Asking) -> None:
+    fake.progress(job="*").run(lambda _: 0)
+    topic = {"Topic": {"Events": ["OnJobWaiting", "OnJobFinished"]}}
+    ask.post("/jobs?sync", job(Notification=topic), status=200)
+    assert [event["Event"] for event in fake.events] == ["OnJobWaiting", "OnJobFinished"]
+
+
 def test_events_are_kept_where_the_description_asks_for_them(fake: FakeBatch, ask: Asking) -> None:
     events = ["OnJobWaiting", "OnJobRunning", "OnJobStopped", "OnTaskRunning", "OnInstanceFinished", "OnPriorityChange"]
     topic = {"Topic": {"Name": "t", "Endpoint": "e", "Events": events}}

@@ -108,10 +108,12 @@ def create_job(view: View, parameters: Parameters) -> Created | SyncAnswer:
             app_command=app_command,
         )
         job = msgspec.structs.replace(job, run=job.begun(present))
+        # Functions are called for its end before anything is told, or that would be told again after them.
+        end = _end(job, present) if synchronous else None
         if f"OnJob{WAITING}" in job.told_of:
             view.tell(job.event(f"OnJob{WAITING}", present.now))
-        if synchronous:
-            job = _ended(job, present)
+        if end:
+            job = job.after(end)
         view.collection(JOBS).create(job)
         return Answered(200, _synchronous(job)) if synchronous else Created(job.id)
 
@@ -136,11 +138,12 @@ def _check_quota(view: View) -> None:
         raise ApiError("QuotaExhausted", QuotaName="Jobs", Value=most)
 
 
-def _ended(job: Job, present: Present) -> Job:
+def _end(job: Job, present: Present) -> Course:
+    """Return a new job at its end."""
     course = job.course(present)
     while course.state not in ENDED:
         course.advance(present.now)
-    return job.after(course)
+    return course
 
 
 def _synchronous(job: Job) -> SynchronousInstance:
