@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,28 @@ def test_a_clock_is_advanced_by_a_number_of_seconds(fake: FakeBatch, seconds: An
     with pytest.raises(error) as caught:
         fake.clock.advance(seconds)
     assert str(caught.value) == message
+
+
+def test_a_clock_is_not_advanced_beyond_the_last_year_there_is(ask: Asking, fake: FakeBatch) -> None:
+    century = 100 * 366 * 86400
+    message = "a clock is not advanced beyond the year 9999, as by 3162240000 seconds; reset it first"
+    with pytest.raises(ValueError, match=message):
+        for _ in range(100):
+            fake.clock.advance(century)
+    assert ask.states(ask.create_job(job()), 3) == ["Waiting", "Running", "Finished"]
+
+
+@pytest.mark.parametrize("frozen", [datetime(1970, 1, 1), datetime(1969, 7, 20), datetime.min])
+def test_time_passes_and_is_known_with_a_clock_frozen_before_the_first_second(frozen: datetime) -> None:
+    fake = FakeBatch(clock=lambda: frozen)
+    fake.progress(job="*", waiting=1, running="10s")
+    ask = Asking(fake)
+    job_id = ask.create_job(job())
+    assert ask.states(job_id, 3) == ["Waiting", "Running", "Running"]
+    fake.clock.advance(10)
+    ended = ask.get(f"/jobs/{job_id}")
+    assert (ended["CreationTime"], ended["StartTime"]) == ("1970-01-01T00:00:00.000001Z",) * 2
+    assert (ended["State"], ended["EndTime"]) == ("Finished", "1970-01-01T00:00:10.000001Z")
 
 
 def test_a_job_is_moved_by_hand(fake: FakeBatch, ask: Asking) -> None:
