@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from asking import LAYERS, Asking, counts, job, task
 
-from fakebatch import Account, FakeBatch, Job
+from fakebatch import Account, App, FakeBatch, Job
 
 
 @pytest.fixture
@@ -108,6 +108,12 @@ def test_the_bare_key_asks_for_the_description(ask: Asking, value: str) -> None:
     job_id = ask.create_job(job())
     assert "DAG" in ask.get(f"/jobs/{job_id}?{value}")
     assert "DAG" not in ask.get(f"/jobs/{job_id}?description=False")
+
+
+def test_a_description_that_was_answered_makes_another_job(ask: Asking) -> None:
+    first = ask.get(f"/jobs/{ask.create_job(job())}?description")
+    again = ask.create_job(first)
+    assert ask.get(f"/jobs/{again}?description") == {**first, "Id": again}
 
 
 def test_an_unfiltered_list_pages_by_id(ask: Asking) -> None:
@@ -485,3 +491,13 @@ def test_what_is_null_in_a_fixture_is_not_said() -> None:
 def test_two_edges_from_one_task_to_another_are_one(ask: Asking) -> None:
     job_id = ask.create_job(job({"a": task(), "b": task()}, {"a": ["b", "b"]}))
     assert ask.states(job_id, 4) == ["Waiting", "Running", "Running", "Finished"]
+
+
+@pytest.mark.parametrize("count", [10**20, 65537, 0, -1, "3", 2.0, True, None])
+def test_a_setting_of_an_app_that_no_task_could_have_counts_as_absent(count: Any) -> None:
+    app = App(name="echo", config={"InstanceCount": {"Default": count, "Overwritable": True}})
+    ask = Asking(FakeBatch(app))
+    for config in ({}, {"InstanceCount": count}):
+        job_id = ask.create_job({"Name": "job", "Type": "App", "App": {"AppName": "echo", "Config": config}})
+        items = ask.get(f"/jobs/{job_id}/tasks/task/instances")["Items"]
+        assert [item["InstanceId"] for item in items] == [0]

@@ -170,7 +170,7 @@ class Course:
         """Let the clock go on to a moment."""
         while (due := self.next_changes()[0]) <= moment:
             if self.state == WAITING:
-                self._begin_running(int(due))
+                self._leave_waiting(int(due))
             else:
                 over = [name for name in self._running() if self._due_of(self.tasks[name]) == due]
                 self._end_attempts(over, int(due))
@@ -183,7 +183,7 @@ class Course:
             self.gone = self.polled - self.since > 1
         while self.polled >= self.next_changes()[1]:
             if self.state == WAITING:
-                self._begin_running(moment)
+                self._leave_waiting(moment)
             else:
                 self._end_attempts(list(filter(self._is_over, self._running())), moment)
         self.go_to(moment)  # what takes no time is over by now
@@ -211,9 +211,16 @@ class Course:
     def advance(self, moment: int) -> None:
         """Go over the next change. It has not ended yet."""
         if self.state == WAITING:
-            self._begin_running(moment)
+            self._leave_waiting(moment)
         else:
             self._end_attempts(list(self._running()), moment)
+
+    def begin_running(self, moment: int) -> None:
+        """Leave the state Waiting, whatever the rule says, for the tasks that need no others."""
+        self.state, self.start = RUNNING, moment
+        self._has_changed()
+        self._tell("Job", RUNNING, moment)
+        self._start_tasks(moment)  # of one that was started again, at least one is not Finished
 
     def finish(self, moment: int) -> None:
         """End well, whatever the rule says."""
@@ -249,16 +256,13 @@ class Course:
     def _running(self) -> Iterator[str]:
         return (name for name, task in self.tasks.items() if task.state == RUNNING)
 
-    def _begin_running(self, moment: int) -> None:
-        """Leave the state Waiting: for the tasks that need no others, or because the job itself fails."""
+    def _leave_waiting(self, moment: int) -> None:
+        """Leave the state Waiting: to be Running, or because the job itself fails."""
         itself = next((fail for fail in self.rule.fails if fail.task is None), None)
         if itself:
             self.fail(moment, itself.message)
-            return
-        self.state, self.start = RUNNING, moment
-        self._has_changed()
-        self._tell("Job", RUNNING, moment)
-        self._start_tasks(moment)  # of one that was started again, at least one is not Finished
+        else:
+            self.begin_running(moment)
 
     def _start_tasks(self, moment: int) -> None:
         for name, task in self.tasks.items():

@@ -30,7 +30,7 @@ from .course import (
     TaskRun,
     restarted,
 )
-from .description import APP_JOB, APP_TASK, DAG_JOB, DEFAULT_TIMEOUT, JOB, check_description, order, rules_of
+from .description import APP_JOB, APP_TASK, DAG_JOB, DEFAULT_TIMEOUT, JOB, NUMBERS, check_description, order, rules_of
 
 
 class Metrics(msgspec.Struct, frozen=True):
@@ -392,11 +392,8 @@ class Job(Described, frozen=True, kw_only=True):
             return tasks
         app = data["App"]
         settings, logging = self.app_command.get("Config", app.get("Config", {})), app.get("Logging", {})
-        numbers = {
-            name: value
-            for name in ("InstanceCount", "MaxRetryCount", "Timeout")
-            if isinstance(value := settings.get(name), int) and not isinstance(value, bool) and value >= 0
-        }
+        # A setting may hold anything: one that no task could have counts as absent. [choice]
+        numbers = {name: settings[name] for name, rule in NUMBERS.items() if not rule.problem(settings.get(name))}
         return {
             APP_TASK: {
                 **numbers,
