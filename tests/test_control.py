@@ -763,6 +763,7 @@ def test_jobs_are_moved_by_hand(fake: FakeBatch, control: Control) -> None:
         f"job {ids[0]!r} is Stopped, and goes nowhere from there",
     )
     assert control.refusal("POST", "/jobs/job-x/finish")[0] == 404
+    assert control.refusal("POST", f"/jobs/{ids[0]}/fail", "[]")[1] == "control:1:1: expected a mapping, got a list"
     assert control.refusal("POST", f"/jobs/{ids[0]}/fail", "massage: x")[1] == (
         "control:1:1: massage: unknown key 'massage'; did you mean 'message'?"
     )

@@ -358,6 +358,16 @@ def test_what_a_file_says_of_progress_is_done(tmp_path: Path) -> None:
             "{job: a, end: Failed}",
             "w.yaml:1:12: progress[0]: a job ends Finished or Stopped, not 'Failed'; for Failed use fail",
         ),
+        (
+            "{job: a, waiting: 1.5}",
+            "w.yaml:1:30: progress[0].waiting: expected a whole number or a text, got the number 1.5;"
+            " write it like 2, or like 30s, or like forever",
+        ),
+        (
+            "{job: a, waiting: true}",
+            "w.yaml:1:30: progress[0].waiting: expected a whole number or a text, got the boolean true;"
+            " write it like 2, or like 30s, or like forever",
+        ),
         ("{job: a, starting: 3}", "w.yaml:1:12: progress[0]: starting is nothing that a job does"),
         ("{cluster: a, waiting: 3}", "w.yaml:1:12: progress[0]: waiting is nothing that a cluster does"),
         ("{cluster: a, end: Stopped}", "w.yaml:1:12: progress[0]: end is nothing that a cluster has"),

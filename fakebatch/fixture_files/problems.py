@@ -258,7 +258,7 @@ def _sections(value: Any, schema: Schema) -> str:
     sections = schema.get("properties", {})
     if isinstance(value, list):
         names = [name for name, section in sections.items() if section.get("type") == "array"]
-        return f"; write the name of a section before it: {', '.join(names)}"
+        return f"; write the name of a section before it: {', '.join(names)}" if names else ""
     return f"; its sections are {', '.join(sections)}" if sections else ""
 
 
@@ -293,7 +293,7 @@ def _advice(value: Any, written: str, schema: Schema, types: Sequence[str]) -> s
 def _like(schema: Schema) -> str:
     """Return what may be written, where the schema tells."""
     if "examples" in schema:
-        return "; write it like " + ", or like ".join(schema["examples"][:_FEW])
+        return "; write it like " + ", or like ".join(map(str, schema["examples"][:_FEW]))
     return f"; write one of {_listed(schema)}" if "enum" in schema else ""
 
 
