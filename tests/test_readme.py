@@ -1,7 +1,6 @@
 """The README: all that it shows is run."""
 
 import re
-import shutil
 import subprocess
 import sys
 import urllib.request
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import conformance
 import pytest
-from checkout import FIXTURES, ROOT, SCENARIOS
+from checkout import FIXTURES, ROOT
 from command_line import serving
 
 from fakebatch import FixtureError
@@ -27,7 +26,6 @@ def scratch(tmp_path: Path) -> Path:
     """A project of somebody's, with the files that the README shows."""
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    shutil.copytree(SCENARIOS, tmp_path / "scenarios")
     return tmp_path
 
 

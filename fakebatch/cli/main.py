@@ -154,6 +154,8 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         "fixtures", nargs="+", metavar="FIXTURE", help="a fixture file, a folder of them, or - for stdin"
     )
 
+    add("scenarios", _scenarios, "list the scenarios that ship with the package", "fakebatch scenarios")
+
     importing = add(
         "import",
         _import,
@@ -244,6 +246,12 @@ def _check(options: argparse.Namespace) -> int:
                 failed = True
                 print(error, file=sys.stderr)
     return WRONG if failed else 0
+
+
+def _scenarios(options: argparse.Namespace) -> int:
+    from .scenarios import list_scenarios
+
+    return list_scenarios(options)
 
 
 def _schema(options: argparse.Namespace) -> int:  # noqa: ARG001 - every command takes its options

@@ -284,5 +284,10 @@ class Calls(Sequence[Call]):
     def __iter__(self) -> Iterator[Call]:
         return iter(list(self._calls))
 
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, Calls | list | tuple) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # what is equal now may differ after the next request
+
     def __repr__(self) -> str:
         return "\n".join(map(str, self)) or "<no calls>"

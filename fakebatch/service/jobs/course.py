@@ -360,7 +360,7 @@ class Course:
         of: dict[int, Result | None] = {}
         repeats = 0
         for fail in self.rule.fails:
-            if fail.task != name or (fail.attempts is not None and task.attempt > fail.attempts):
+            if not fail.is_for(name) or (fail.attempts is not None and task.attempt > fail.attempts):
                 continue
             failing = fail.attempts or task.retry_limit + 1
             repeats = min(repeats or failing, failing)
