@@ -427,6 +427,9 @@ def test_every_operation_is_recorded_with_its_parameters(fake: FakeBatch, ask: A
         (lambda: Job(dag={"Tasks": {"a": {"Parameters": {"Command": 5}}}}), ValueError, "DAG.Tasks.a.Parameters.Command: its type must be object"),
         (lambda: Job(state="Finished", start_time="2020-01-02", end_time="2020-01-01"), ValueError, "EndTime: the times of a job must ascend"),
         (lambda: Job(state="Running", start_time="2001-01-01"), ValueError, "StartTime: the times of a job must ascend"),
+        (lambda: Job(end_time="2020-01-01"), ValueError, "EndTime: a job that is Waiting has none; leave it out, or give another State"),
+        (lambda: Job(state="Running", end_time="2020-01-01"), ValueError, "EndTime: a job that is Running has none; leave it out, or give another State"),
+        (lambda: Job(start_time="2020-01-01"), ValueError, "StartTime: a job that is Waiting has none; leave it out, or give another State"),
         (lambda: Job(creation_time="soon"), ValueError, "CreationTime: it must be a time such as 2016-10-31T06:55:33.921878Z"),
         (lambda: Job(id="a/b"), ValueError, "Id: it must not hold a slash, or it can't be asked for"),
         (lambda: Job(nam="a"), TypeError, "Job has no field 'nam'; did you mean 'name'?"),  # type: ignore[call-arg]

@@ -279,6 +279,9 @@ class Job(Described, frozen=True, kw_only=True):
     def complete(cls, own: Mapping[str, Any], description: Mapping[str, Any]) -> Self:
         """Return the job with what the service adds, and a description that was found right."""
         state = own.get("State") or WAITING
+        for time, unknown in (("StartTime", (WAITING,)), ("EndTime", (WAITING, RUNNING))):
+            if own.get(time) and state in unknown:
+                raise FieldError(time, f"a job that is {state} has none; leave it out, or give another State")
         created = time_of(own, "CreationTime", EXAMPLE_TIME)
         never_ran = state == WAITING or (state in ENDED and own.get("StartTime") == "")
         start = time_of(own, "StartTime", "" if never_ran else created)
