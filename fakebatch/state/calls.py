@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 from types import MappingProxyType, UnionType
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import msgspec
 
@@ -287,7 +287,7 @@ class Calls(Sequence[Call]):
     def __eq__(self, other: object) -> bool:
         return list(self) == list(other) if isinstance(other, Calls | list | tuple) else NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]  # what is equal now may differ after the next request
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # what is equal now may differ after the next request
 
     def __repr__(self) -> str:
         return "\n".join(map(str, self)) or "<no calls>"
