@@ -199,11 +199,15 @@ def groups() -> str:
     """Return the table of the resources, with their operations."""
     counts = _variants()
     rows = [
-        [room.name, ", ".join(o.name for o in room.operations), f"{sum(counts[o.name] for o in room.operations):,}"]
+        [
+            room.name,
+            ", ".join(f"{operation.name} {counts[operation.name]:,}" for operation in room.operations),
+            f"{sum(counts[operation.name] for operation in room.operations):,}",
+        ]
         for room in ROOMS
     ]
     rows.append(["**all**", f"{len(OPERATIONS)} operations", f"{sum(counts.values()):,}"])
-    return table(["", "operations", "variants"], rows)
+    return table(["", "operations, each with its variants", "in all"], rows)
 
 
 def _variants() -> dict[str, int]:
