@@ -199,8 +199,13 @@ def _host_name(text: str) -> str:
 
 
 def _add_fixtures(parser: argparse.ArgumentParser) -> None:
-    about = "a fixture file, or - for stdin; default: what the service's reference prints"
-    parser.add_argument("fixtures", nargs="*", metavar="FIXTURE", help=about)
+    parser.add_argument(
+        "fixtures",
+        nargs="*",
+        metavar="FIXTURE",
+        help="a fixture file, a scenario such as fakebatch:throttled, or - for stdin; default: what the service's"
+        " reference prints",
+    )
 
 
 def _add_serving(parser: argparse.ArgumentParser) -> None:
