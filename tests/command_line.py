@@ -32,7 +32,7 @@ def run(
 
 @contextmanager
 def serving(
-    *arguments: str | Path, stdin: str = "", hints: int = 2, cwd: Path | None = None
+    *arguments: str | Path, stdin: str = "", hints: int = 3, cwd: Path | None = None
 ) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """Run `fakebatch serve` on a free port; gives its URL and the process, of which so many hints have been read."""
     with subprocess.Popen(

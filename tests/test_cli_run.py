@@ -41,6 +41,13 @@ print(images('https://batchcompute.cn-beijing.aliyuncs.com'), os.path.isfile(os.
     assert (tmp_path / "log").read_text().count("GET /images?MaxItemCount=100 -> 200 100 items") == 3
 
 
+def test_the_command_may_control_the_fake() -> None:
+    program = (
+        "import os, urllib.request as r; print(r.urlopen(os.environ['FAKEBATCH_URL'] + '/_fakebatch/health').status)"
+    )
+    assert run("run", "--", *python(program)).stdout == "200\n"
+
+
 def test_with_tls_its_url_is_https() -> None:
     program = """
 import os, ssl, urllib.request as r

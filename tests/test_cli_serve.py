@@ -7,6 +7,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Self
@@ -58,8 +59,42 @@ def test_its_hints_work() -> None:
 def test_with_accounts_the_hint_is_the_first_one_s_and_none_must_fail() -> None:
     with serving("-", stdin=ACCOUNTS, hints=0) as (_, process):
         assert follow(line(process.stdout)) == "['img-alice']"
+        assert line(process.stdout).startswith("page: ")
         process.send_signal(signal.SIGINT)
         assert re.fullmatch(r"\S+ GET /images\?Marker&MaxItemCount=10 -> 200 1 item .*\n", rest(process.stdout))
+
+
+def control_health(url: str, host: str) -> int:
+    request = urllib.request.Request(f"{url}/_fakebatch/health", headers={"Host": host})
+    try:
+        with urllib.request.urlopen(request, timeout=FOREVER) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def test_it_can_be_controlled_and_by_other_names_if_they_are_given() -> None:
+    with serving("--control-host", "fakebatch", "--control-host", "other.example") as (url, _):
+        with urllib.request.urlopen(f"{url}/_fakebatch/", timeout=FOREVER) as page:
+            assert b"<title>fakebatch</title>" in page.read()
+        names = ("localhost", "fakebatch:80", "OTHER.example", "evil.example")
+        assert [control_health(url, name) for name in names] == [200, 200, 200, 403]
+
+
+def test_without_control_there_is_nothing_to_control() -> None:
+    with serving("--no-control", hints=2) as (url, process):
+        assert control_health(url, "localhost") == 400
+        process.send_signal(signal.SIGINT)
+        assert "page:" not in rest(process.stdout)
+
+
+def test_a_control_host_is_a_name() -> None:
+    served = run("serve", "--control-host", "fakebatch:80")
+    assert served.returncode == 2
+    assert served.stderr.endswith(
+        "argument --control-host: a host name such as fakebatch, without a port, not 'fakebatch:80'\n"
+    )
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "0.0.0.0", "localhost"])

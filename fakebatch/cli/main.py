@@ -123,6 +123,17 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     _add_serving(serve)
     serve.add_argument("--ca", metavar="FILE", help="with --tls: write the certificate that clients are to trust")
     serve.add_argument("--reload", action="store_true", help="show what has changed in a file, included ones too")
+    serve.add_argument(
+        "--no-control", action="store_false", dest="control", help="serve no page and no control at /_fakebatch/"
+    )
+    serve.add_argument(
+        "--control-host",
+        type=_host_name,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="let control answer to this host name as well, such as that of a container; may be repeated",
+    )
     serve.add_argument("--quiet", action="store_true", help="print only where it is")
 
     run = add(
@@ -142,6 +153,8 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     check.add_argument(
         "fixtures", nargs="+", metavar="FIXTURE", help="a fixture file, a folder of them, or - for stdin"
     )
+
+    add("scenarios", _scenarios, "list the scenarios that ship with the package", "fakebatch scenarios")
 
     importing = add(
         "import",
@@ -179,9 +192,20 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
+def _host_name(text: str) -> str:
+    if not text or ":" in text or "/" in text:
+        raise argparse.ArgumentTypeError(f"a host name such as fakebatch, without a port, not {text!r}")
+    return text
+
+
 def _add_fixtures(parser: argparse.ArgumentParser) -> None:
-    about = "a fixture file, or - for stdin; default: what the service's reference prints"
-    parser.add_argument("fixtures", nargs="*", metavar="FIXTURE", help=about)
+    parser.add_argument(
+        "fixtures",
+        nargs="*",
+        metavar="FIXTURE",
+        help="a fixture file, a scenario such as fakebatch:throttled, or - for stdin; default: what the service's"
+        " reference prints",
+    )
 
 
 def _add_serving(parser: argparse.ArgumentParser) -> None:
@@ -227,6 +251,12 @@ def _check(options: argparse.Namespace) -> int:
                 failed = True
                 print(error, file=sys.stderr)
     return WRONG if failed else 0
+
+
+def _scenarios(options: argparse.Namespace) -> int:
+    from .scenarios import list_scenarios
+
+    return list_scenarios(options)
 
 
 def _schema(options: argparse.Namespace) -> int:  # noqa: ARG001 - every command takes its options

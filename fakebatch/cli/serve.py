@@ -19,6 +19,7 @@ from ..fake import FakeBatch
 from ..service.accounts import Account
 from ..service.registry import summary
 from ..service.world import World
+from ..wire.application import CONTROL
 from .log import Log
 from .reload import Reload
 from .worlds import describe, mistakes, read_stdin
@@ -38,6 +39,8 @@ def serve_fixtures(options: argparse.Namespace) -> int:
             port=options.port,
             tls=options.tls,
             on_call=calls.say if options.log or not options.quiet else None,
+            control=options.control,
+            control_hosts=options.control_host,
         )
         fake.show(world)
         signals = stack.enter_context(_signals())
@@ -48,7 +51,7 @@ def serve_fixtures(options: argparse.Namespace) -> int:
         if options.reload:
             reload.follow(fake, output.say, errors.say)
             reload.start()
-        first, *more = _hints(fake, options.ca)
+        first, *more = _hints(fake, options.ca, options.control)
         output.say(first)
         for hint in () if options.quiet else more:
             output.say(hint)
@@ -91,7 +94,7 @@ def _signals() -> socket.socket:
     return receiver
 
 
-def _hints(fake: FakeBatch, ca: str | None) -> Iterator[str]:
+def _hints(fake: FakeBatch, ca: str | None, has_control: bool) -> Iterator[str]:
     """Yield what a person wants to know first: where it is, and how to use it."""
     yield f"Serving {summary(fake.world.collections)} at {fake.url} (end with Ctrl-C)"
     accounts: Sequence[Account] = list(fake.world.accounts.values())
@@ -111,3 +114,5 @@ def _hints(fake: FakeBatch, ca: str | None) -> Iterator[str]:
         yield f'SDK:  Client.register_region("x", {host}, {fake.port}); Client({host}, {key}, {secret})'
     if not accounts:  # or it would have to be signed
         yield f"curl: {curl} '{fake.url}/images?Type=System&MaxItemCount=2'"
+    if has_control:
+        yield f"page: {fake.url}{CONTROL}/"

@@ -131,12 +131,17 @@ class Fail(msgspec.Struct, frozen=True):
     """Which instances fail, and how. Without a task, the job itself fails, out of Waiting."""
 
     task: str | None = None
+    """The name, with `*` and `?`."""
     instance: int | None = None
     """None: all instances of the task."""
     attempts: int | None = None
     """How many of its attempts fail, from the first on; None: all."""
     exit_code: int = 1
     message: str = ""
+
+    def is_for(self, task: str) -> bool:
+        """Tell whether it is for instances of a task."""
+        return self.task is not None and fnmatchcase(task, self.task)
 
     def result(self) -> Result:
         """Return what an instance ends with."""
@@ -260,6 +265,8 @@ class RuleBuilder:
         message: str = "",
     ) -> Self:
         """Let instances of a task end with this exit code: all, or one; at all attempts, or at the first few.
+
+        `task` is a name, with `*` and `?`.
 
         Without a task, the job itself fails with the message, out of Waiting. Raises TypeError for a value of a wrong
         type, and ValueError for a number out of range, or for what belongs to a task without one.

@@ -7,6 +7,7 @@ import itertools
 import threading
 from array import array
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from datetime import datetime, timedelta
 from functools import partial
@@ -25,6 +26,7 @@ from ..state.nonces import Nonces
 from ..state.tokens import Tokens
 from .accounts import Account
 from .description import Baseline
+from .near_misses import near_miss
 from .operation import Operation, Parameters, Record, Resource
 from .progress import (
     End,
@@ -119,6 +121,7 @@ class World:
         """Which nonces of which access key were used."""
         self.epoch: int = 0
         """Counts the resets: what an earlier epoch began must leave no trace in a later one."""
+        self._first_epoch = 0
         self._failures: list[BaseException] = []
         self._rules: list[tuple[int, Rule]] = []
         """In the order in which they are tried, each with the number by which it is taken away."""
@@ -181,6 +184,7 @@ class World:
             self._unfinished.clear()
             self._failures.clear()
             self.reset()
+            self._first_epoch = self.epoch
 
     def reset(self) -> None:
         """Return to the baseline: records, script, calls, tokens, nonces, `expect`, and the Ids of new records."""
@@ -420,7 +424,13 @@ class World:
                     self._unfinished = [other for other in self._unfinished if other is not builder]
                     scripted.append(self.add_step(step))
 
-        builder = StepBuilder(operation, calls, where, account, host, changed=changed)
+        def removed(forget: bool) -> None:
+            with self.lock, suppress(ValueError):  # a reset has taken it out already
+                if forget:
+                    self._every_step.remove(scripted[0])
+                self.script.remove(scripted[0])
+
+        builder = StepBuilder(operation, calls, where, account, host, changed=changed, removed=removed)
         self._unfinished = [other for other in self._unfinished if not other.attempted]
         self._unfinished.append(builder)
         return builder
@@ -525,13 +535,17 @@ class World:
 
     @property
     def unused_steps(self) -> list[Step]:
-        """The steps of the script that have not acted since the last reset."""
-        return [step.step for step in self.script if not step.used]
+        """The steps of the script that have not acted since the last reset, with how `near` they came."""
+        return [self._unused(step) for step in self.script if not step.used]
 
     @property
     def never_used_steps(self) -> list[Step]:
         """The steps that have not acted since the world was begun, in none of its epochs."""
-        return [step.step for step in self._every_step if not step.ever_used]
+        return [self._unused(step) for step in self._every_step if not step.ever_used]
+
+    def _unused(self, step: ScriptedStep) -> Step:
+        since = " since the last reset" if self.epoch != self._first_epoch else ""
+        return msgspec.structs.replace(step.step, near=near_miss(step.step, step.seen, self.calls, since))
 
     def tell(self, error: BaseException) -> None:
         """Keep what a callback of the user's, or the fake itself, raised, for the test to be told of it."""

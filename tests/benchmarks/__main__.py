@@ -25,6 +25,7 @@ FIGURES: dict[str, Callable[[Path | None], Iterator[Row]]] = {
     "start": in_process.start,
     "own-process": in_process.own_process,
     "pages": over_http.pages,
+    "control": over_http.control,
     "connections": over_http.connections,
     "burst": over_http.burst,
     "slow": over_http.slow,

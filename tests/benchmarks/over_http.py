@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from clients import IMAGE, JOB, SLOW_CLIENTS, ask, describe_images, fetch, load, seconds
-from peers import BARE, CANNED, FAKEBATCH, HTTPSERVER, LIMIT, MOTO, PEERS, THREADED
+from peers import BARE, CANNED, CONTROLLED, FAKEBATCH, HTTPSERVER, LIMIT, MOTO, PEERS, THREADED
 from rounds import BESIDE, environment, in_turn, with_beside
 from table import Row, Sample, compared
 
@@ -100,7 +100,7 @@ def _one_after_another(ask: Callable[[], object], count: int) -> list[float]:
 
 def pages(beside: Path | None) -> Iterator[Row]:
     """Ask each peer for the page, as the SDK does."""
-    with served(PEERS, beside) as peers:
+    with served([name for name in PEERS if name != CONTROLLED], beside) as peers:
         asks = {name: partial(describe_images if name == MOTO else fetch, peer.port) for name, peer in peers.items()}
         in_turn({name: partial(_one_after_another, ask, 20) for name, ask in asks.items()}, 1)
         blocks = in_turn(
@@ -116,6 +116,15 @@ def pages(beside: Path | None) -> Iterator[Row]:
     if sys.platform == "linux":
         spent = _samples(blocks, lambda taken: taken.processor, _MICRO)
         yield from compared("page of 50, the server's processor time (µs)", spent, {})
+
+
+def control(_beside: Path | None) -> Iterator[Row]:
+    """Ask for the page with and without the control interface: who does not use it does not pay for it."""
+    with served((CONTROLLED, FAKEBATCH), None) as peers:
+        asks = {name: partial(_one_after_another, partial(fetch, peer.port), 100) for name, peer in peers.items()}
+        taken = in_turn(asks, 40)
+    samples = {name: Sample.of(map(statistics.median, times), _MICRO) for name, times in taken.items()}
+    yield from compared("page of 50, control on, p50 (µs)", samples, {FAKEBATCH: "<= 1.02"}, CONTROLLED)
 
 
 def connections(beside: Path | None) -> Iterator[Row]:

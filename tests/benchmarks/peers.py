@@ -34,6 +34,7 @@ HEADERS = {
 }
 
 FAKEBATCH = "fakebatch"
+CONTROLLED = "fakebatch, control on"
 LIMIT = "the limit"
 CANNED = "canned application, our server"
 HTTPSERVER = "pytest-httpserver"
@@ -75,6 +76,13 @@ def fakebatch() -> int:
     from fakebatch import FakeBatch
 
     return FakeBatch(PAGING).start().port
+
+
+def controlled() -> int:
+    """Serve 120 images, with the control interface beside them."""
+    from fakebatch import FakeBatch
+
+    return FakeBatch(PAGING, control=True).start().port
 
 
 def limit() -> int:
@@ -137,6 +145,7 @@ def moto() -> int:
 
 PEERS: dict[str, Callable[[], int]] = {
     FAKEBATCH: fakebatch,
+    CONTROLLED: controlled,
     LIMIT: limit,
     CANNED: our_server,
     HTTPSERVER: httpserver,

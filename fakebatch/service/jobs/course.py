@@ -145,19 +145,22 @@ class Course:
     """A job on its way: what it is now, and what is done to it. `state`, `message`, `tasks` and so on may be read."""
 
     def __init__(self, job: "Goes", run: Run, present: Present) -> None:
-        self.job = job
-        self.rule = run.rule
-        self.tasks = dict(run.tasks)
+        self.job: Goes = job
+        self.rule: Rule = run.rule
+        self.tasks: dict[str, TaskRun] = dict(run.tasks)
         self.state: JobState = job.state
         self.message: str = job.message
-        self.run = run
-        self.present = present
-        self.entered, self.since, self.start, self.end = run.entered, run.since, run.start, run.end
-        self.polled = run.polled
+        self.run: Run = run
+        self.present: Present = present
+        self.entered: int = run.entered
+        self.since: int = run.since
+        self.start: int = run.start
+        self.end: int = run.end
+        self.polled: int = run.polled
         self._shown = 0
         """How many polls show what begins now: one, while it is polled."""
-        self.gone = False
-        self.changed = False
+        self.gone: bool = False
+        self.changed: bool = False
         self._next = (run.next_due, run.next_poll) if run.next_poll else None
         self._events: list[tuple[str, int, str, int | None]] = []
 
@@ -357,7 +360,7 @@ class Course:
         of: dict[int, Result | None] = {}
         repeats = 0
         for fail in self.rule.fails:
-            if fail.task != name or (fail.attempts is not None and task.attempt > fail.attempts):
+            if not fail.is_for(name) or (fail.attempts is not None and task.attempt > fail.attempts):
                 continue
             failing = fail.attempts or task.retry_limit + 1
             repeats = min(repeats or failing, failing)
