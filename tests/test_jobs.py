@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from asking import LAYERS, Asking, counts, job, task
 
-from fakebatch import Account, App, FakeBatch, Job
+from fakebatch import Account, App, Cluster, FakeBatch, Job
 
 
 @pytest.fixture
@@ -467,6 +467,17 @@ def test_tasks_and_instances_say_what_they_are(fake: FakeBatch, ask: Asking) -> 
     assert [one.id for one in found.instances[1:]] == [1, 2]
     with pytest.raises(IndexError, match=r"^task count has the instances 0 to 2, and no 3$"):
         found.instances[3]
+
+
+def test_a_slip_in_the_name_of_a_task_or_of_a_group_is_told_with_the_nearest(fake: FakeBatch, ask: Asking) -> None:
+    shown = fake.jobs[ask.create_job(LAYERS)]
+    with pytest.raises(
+        KeyError, match=r"'cuont' is not a task; did you mean 'count'[?] Known are count, merge, split[.]"
+    ):
+        shown.tasks["cuont"]
+    assert (shown.tasks.get("cuont"), "cuont" in shown.tasks) == (None, False)
+    with pytest.raises(KeyError, match=r"'workers' is not a group; known are group1[.]"):
+        Cluster(name="render").groups["workers"]
 
 
 def test_an_id_that_is_there_is_not_made_again(fake: FakeBatch, ask: Asking) -> None:

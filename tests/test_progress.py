@@ -1,6 +1,7 @@
 """How jobs go on by themselves: by polls, by the clock, by hand; and what may become of them."""
 
 import contextlib
+import functools
 import threading
 from datetime import datetime
 from pathlib import Path
@@ -397,6 +398,11 @@ def test_a_mistake_in_progress_is_said_with_its_place(tmp_path: Path, written: s
         (lambda fake: fake.progress(job=5), TypeError, "job is a name such as 'nightly-*', not 5"),
         (lambda fake: fake.progress(job="a").run(5), TypeError, "run takes a function of an Attempt, not 5"),
         (
+            lambda fake: fake.progress(job="a").run(lambda: 0),
+            TypeError,
+            "run takes a function that is called with an Attempt, and nothing else: too many positional arguments",
+        ),
+        (
             lambda fake: fake.progress(cluster="a").run(print),
             TypeError,
             "run is for jobs, and this rule is for clusters",
@@ -589,6 +595,20 @@ def test_a_function_may_end_so(fake: FakeBatch, ask: Asking, answer: Any, result
     else:
         with pytest.raises(told):
             fake.check()
+
+
+def test_a_function_may_be_wrapped_by_one_that_gives_it_more(fake: FakeBatch, ask: Asking) -> None:
+    def work(attempt: Attempt, code: int) -> int:
+        return code + attempt.instance
+
+    @functools.wraps(work)
+    def wrapped(attempt: Attempt) -> int:
+        return work(attempt, 7)
+
+    fake.progress(job="*", waiting=0, running=0).run(wrapped)
+    job_id = ask.create_job(job())
+    assert ask.states(job_id, 1) == ["Failed"]
+    assert fake.jobs[job_id].tasks["count"].instances[0].result.exit_code == 7
 
 
 def test_a_function_is_called_once_and_not_while_the_world_is_locked(fake: FakeBatch, ask: Asking) -> None:

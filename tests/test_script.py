@@ -534,6 +534,21 @@ def test_what_a_step_failed_with_is_not_kept(fake: FakeBatch) -> None:
     assert not [error for error in gc.get_objects() if isinstance(error, ApiError)]
 
 
+def test_a_step_that_a_reset_drops_before_it_acts_does_not_act(fake: FakeBatch, monkeypatch: Any) -> None:
+    found = fake.world.apply_script
+
+    def apply(*request: Any) -> Any:
+        steps = found(*request)
+        fake.reset()  # another thread's
+        return steps
+
+    monkeypatch.setattr(fake.world, "apply_script", apply)
+    fake.on("ListImages").remove("img-a").fail("Throttling")
+    assert codes(fake, "/images") == [""]
+    assert fake.calls[-1].step == ""
+    assert listed(fake) == ["img-a", "img-b"]
+
+
 def test_steps_that_never_acted_are_those_of_no_epoch(fake: FakeBatch) -> None:
     fake.on("ListImages").delay(0)
     fake.on("GetImage").delay(0)

@@ -128,6 +128,7 @@ class _Exchange:
         """Find what the script has for the request, and wait for so long as it says."""
         assert self.operation  # noqa: S101 - begin() found it
         self.epoch = self.world.epoch
+        self.steps, self.changes, self.outcome = [], [], None  # of a script that a reset has dropped
         if self.world.script:
             account = signatures.access_key_id(self.environ.get("HTTP_AUTHORIZATION", ""))
             host = host_name(self.environ.get("HTTP_HOST", ""))
@@ -160,7 +161,7 @@ class _Exchange:
 
     def _carry_out(self) -> Callable[[], Body]:
         step = self.outcome
-        if self.changes:
+        if self.steps:
             try:
                 self.world.change(self.changes, self.epoch)
             except PendingError as error:

@@ -11,7 +11,19 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ...errors import FieldError
 from ..clusters.description import EXAMPLE_CLUSTER
-from ..described import EXAMPLE_TIME, OWNER, TEXTS, TIME, Described, check_id, check_time, encode, events_of, time_of
+from ..described import (
+    EXAMPLE_TIME,
+    OWNER,
+    TEXTS,
+    TIME,
+    ByName,
+    Described,
+    check_id,
+    check_time,
+    encode,
+    events_of,
+    time_of,
+)
 from ..progress import MICROSECONDS, Attempt, Event, Present, Result
 from ..records import EXAMPLE_OWNER, format_micros, micros_of
 from ..rules import Map, Object, Rules, Text, object_schema, without_nulls
@@ -348,7 +360,7 @@ class Job(Described, frozen=True, kw_only=True):
     @property
     def tasks(self) -> Mapping[str, Task]:
         """Its tasks, by name."""
-        return {name: Task(self, name, run) for name, run in sorted(self.task_runs().items())}
+        return ByName("task", {name: Task(self, name, run) for name, run in sorted(self.task_runs().items())})
 
     @property
     def outputs(self) -> dict[str, Any]:
