@@ -185,6 +185,23 @@ def ended(process: "subprocess.Popen[bytes]") -> "Iterator[subprocess.Popen[byte
             process.kill()
 
 
+def test_none_of_many_signals_is_missed() -> None:
+    program = """
+import os, signal
+signal.signal(signal.SIGUSR1, lambda *_: os.write(1, b'.'))
+os.write(1, b'.')
+while True:
+    signal.pause()
+"""
+    with ended(subprocess.Popen([*FAKEBATCH, "run", "--", *python(program)], stdout=subprocess.PIPE)) as process:
+        assert process.stdout
+        for _ in range(300):
+            assert os.read(process.stdout.fileno(), 1) == b"."
+            process.send_signal(signal.SIGUSR1)
+        process.terminate()
+        assert process.wait(FOREVER) == 128 + signal.SIGTERM
+
+
 def test_the_ctrl_c_of_a_terminal_reaches_the_command_once() -> None:
     program = """
 import signal, time

@@ -8,7 +8,6 @@ import json
 import shlex
 import shutil
 import signal
-import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,6 +21,7 @@ from ..service.world import World
 from ..wire.application import CONTROL
 from .log import Log
 from .reload import Reload
+from .signals import arriving
 from .worlds import describe, mistakes, read_stdin
 
 
@@ -43,7 +43,7 @@ def serve_fixtures(options: argparse.Namespace) -> int:
             control_hosts=options.control_host,
         )
         fake.show(world)
-        signals = stack.enter_context(_signals())
+        signals = stack.enter_context(arriving((signal.SIGINT, signal.SIGTERM)))
         fake.start()
         stack.callback(fake.stop)
         if options.ca:
@@ -79,19 +79,6 @@ def log_file(path: str, errors: Log | None = None) -> Iterator[Log]:
     """Give a log at the end of a file. Raises OSError if it can't be written."""
     with Path(path).open("a", encoding="utf-8") as file, _log_to(file, errors) as log:
         yield log
-
-
-def _signals() -> socket.socket:
-    """Return a socket over which SIGINT and SIGTERM arrive from now on.
-
-    A main thread that was just about to wait for anything else would wait on, signal or not.
-    """
-    receiver, sender = socket.socketpair()
-    sender.setblocking(False)
-    signal.set_wakeup_fd(sender.detach())
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
-    return receiver
 
 
 def _hints(fake: FakeBatch, ca: str | None, has_control: bool) -> Iterator[str]:
