@@ -89,6 +89,19 @@ def test_without_control_there_is_nothing_to_control() -> None:
         assert "page:" not in rest(process.stdout)
 
 
+def test_the_page_answers_at_the_address_that_is_printed() -> None:
+    with serving("--host", "127.1") as (url, _):  # as a name has it, that is looked up
+        assert control_health(url, "127.1:80") == 200
+
+
+@pytest.mark.parametrize("command", [("serve",), ("run", "--", "true")])
+def test_a_control_host_is_for_control(command: tuple[str, ...]) -> None:
+    name, *others = command
+    served = run(name, "--no-control", "--control-host", "fakebatch", *others)
+    assert served.returncode == 2
+    assert served.stderr.endswith(f"fakebatch {name}: error: --control-host is for control; leave --no-control out\n")
+
+
 def test_a_control_host_is_a_name() -> None:
     served = run("serve", "--control-host", "fakebatch:80")
     assert served.returncode == 2

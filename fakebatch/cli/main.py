@@ -123,17 +123,6 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     _add_serving(serve)
     serve.add_argument("--ca", metavar="FILE", help="with --tls: write the certificate that clients are to trust")
     serve.add_argument("--reload", action="store_true", help="show what has changed in a file, included ones too")
-    serve.add_argument(
-        "--no-control", action="store_false", dest="control", help="serve no page and no control at /_fakebatch/"
-    )
-    serve.add_argument(
-        "--control-host",
-        type=_host_name,
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="let control answer to this host name as well, such as that of a container; may be repeated",
-    )
     serve.add_argument("--quiet", action="store_true", help="print only where it is")
 
     run = add(
@@ -142,8 +131,10 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         "run a command, with a fake as long as it runs",
         "fakebatch run world.yaml -- bcs j\n\n"
         "The command's Python processes find the fake under the service's host names, and bcs is logged in.\n"
-        "Others find it by the environment variables FAKEBATCH_URL and FAKEBATCH_CA_BUNDLE.",
-        "fakebatch run [-h] [--port PORT] [--tls] [--log FILE] [FIXTURE ...] -- COMMAND ...",
+        "Others find it by the environment variables FAKEBATCH_URL and FAKEBATCH_CA_BUNDLE, and may control it\n"
+        "at $FAKEBATCH_URL/_fakebatch/.",
+        "fakebatch run [-h] [--port PORT] [--tls] [--log FILE] [--no-control] [--control-host NAME]\n"
+        "                     [FIXTURE ...] -- COMMAND ...",
     )
     _add_fixtures(run)
     run.add_argument("--port", type=int, default=0, help="default: a free one")
@@ -189,6 +180,8 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         options.command_line = command
     if options.command == "serve" and options.ca and not options.tls:
         serve.error("--ca is for --tls; add that")
+    if options.command in ("serve", "run") and options.control_hosts and not options.control:
+        commands.choices[options.command].error("--control-host is for control; leave --no-control out")
     return options
 
 
@@ -211,6 +204,18 @@ def _add_fixtures(parser: argparse.ArgumentParser) -> None:
 def _add_serving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tls", action="store_true", help="serve HTTPS")
     parser.add_argument("--log", metavar="FILE", help="write a line for each request at the end of this file")
+    parser.add_argument(
+        "--no-control", action="store_false", dest="control", help="serve no page and no control at /_fakebatch/"
+    )
+    parser.add_argument(
+        "--control-host",
+        dest="control_hosts",
+        type=_host_name,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="let control answer to this host name as well, such as that of a container; may be repeated",
+    )
 
 
 def _serve(options: argparse.Namespace) -> int:

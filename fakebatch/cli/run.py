@@ -43,7 +43,13 @@ def run_command(options: argparse.Namespace) -> int:
     world = World(describe(options.fixtures, read_stdin(options.fixtures)))
     with ExitStack() as stack:
         log = stack.enter_context(log_file(options.log)) if options.log else None
-        fake = FakeBatch(port=options.port, tls=options.tls, on_call=log.say if log else None, control=True)
+        fake = FakeBatch(
+            port=options.port,
+            tls=options.tls,
+            on_call=log.say if log else None,
+            control=options.control,
+            control_hosts=options.control_hosts,
+        )
         fake.show(world)
         fake.start()
         stack.callback(fake.stop)

@@ -40,7 +40,7 @@ def serve_fixtures(options: argparse.Namespace) -> int:
             tls=options.tls,
             on_call=calls.say if options.log or not options.quiet else None,
             control=options.control,
-            control_hosts=options.control_host,
+            control_hosts=[*options.control_hosts, *_own_name(options.host)],
         )
         fake.show(world)
         signals = stack.enter_context(arriving((signal.SIGINT, signal.SIGTERM)))
@@ -79,6 +79,12 @@ def log_file(path: str, errors: Log | None = None) -> Iterator[Log]:
     """Give a log at the end of a file. Raises OSError if it can't be written."""
     with Path(path).open("a", encoding="utf-8") as file, _log_to(file, errors) as log:
         yield log
+
+
+def _own_name(host: str) -> Iterator[str]:
+    """Yield the name that it listens on, if that is a name: the address that is printed must be answered."""
+    if host and ":" not in host:
+        yield host
 
 
 def _hints(fake: FakeBatch, ca: str | None, has_control: bool) -> Iterator[str]:
