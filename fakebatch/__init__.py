@@ -1,4 +1,4 @@
-"""A fake of Alibaba Cloud BatchCompute's images API.
+"""A fake of Alibaba Cloud BatchCompute.
 
 Everything public is here, and is imported when it is first used: pytest imports this package in every run of everyone
 who has it installed.
@@ -12,11 +12,16 @@ if TYPE_CHECKING:
     from .fake import FakeBatch
     from .service.accounts import Account
     from .service.apps import App
-    from .service.clusters.records import Cluster
+    from .service.clusters.live import Clusters
+    from .service.clusters.records import Cluster, ClusterInstance, Group
     from .service.images import Image
-    from .service.jobs.records import Job
-    from .service.progress import Attempt, Result
-    from .state.calls import Call
+    from .service.jobs.live import Jobs
+    from .service.jobs.records import Instance, Job, Task
+    from .service.progress import Attempt, Result, RuleBuilder
+    from .service.script import Failure, Reply, Step, StepBuilder
+    from .state.calls import Call, Calls
+    from .state.clock import WorldClock
+    from .state.collection import Collection
     from .testing import MakeFakeBatch
 
     __version__: str
@@ -27,15 +32,29 @@ __all__ = [
     "App",
     "Attempt",
     "Call",
+    "Calls",
     "Cluster",
+    "ClusterInstance",
+    "Clusters",
+    "Collection",
+    "Failure",
     "FakeBatch",
     "FixtureError",
+    "Group",
     "Image",
+    "Instance",
     "Job",
+    "Jobs",
     "MakeFakeBatch",
     "Problem",
+    "Reply",
     "Result",
+    "RuleBuilder",
     "ServerError",
+    "Step",
+    "StepBuilder",
+    "Task",
+    "WorldClock",
     "local_command",
 ]
 
@@ -45,15 +64,29 @@ _HOMES = {
     "App": "service.apps",
     "Attempt": "service.progress",
     "Call": "state.calls",
+    "Calls": "state.calls",
     "Cluster": "service.clusters.records",
+    "ClusterInstance": "service.clusters.records",
+    "Clusters": "service.clusters.live",
+    "Collection": "state.collection",
+    "Failure": "service.script",
     "FakeBatch": "fake",
     "FixtureError": "errors",
+    "Group": "service.clusters.records",
     "Image": "service.images",
+    "Instance": "service.jobs.records",
     "Job": "service.jobs.records",
+    "Jobs": "service.jobs.live",
     "MakeFakeBatch": "testing",
     "Problem": "errors",
+    "Reply": "service.script",
     "Result": "service.progress",
+    "RuleBuilder": "service.progress",
     "ServerError": "errors",
+    "Step": "service.script",
+    "StepBuilder": "service.script",
+    "Task": "service.jobs.records",
+    "WorldClock": "state.clock",
     "local_command": "child_command",
 }
 

@@ -42,21 +42,22 @@ if TYPE_CHECKING:
     from .redirect.hosts import Target
 
 Fixture = str | os.PathLike[str] | Image | Job | Cluster | App
-"""What a world is made of: the path of a fixture file, or a record."""
+"""What a world is made of: the path of a fixture file, the name of a scenario, or a record."""
 
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing listens here
 
 
 class FakeBatch:
-    """A fake of BatchCompute's images API: in this process, on a local port.
+    """A fake of BatchCompute: in this process, on a local port.
 
-    Fixtures are paths of fixture files and `Image` objects, in any number and order; with none, the packaged default
-    catalogue. `accounts` add to those of the files: with any, requests must be signed. `clock` is the server's, and
-    dates new records; it returns a datetime (UTC if it has no zone); by default it is the machine's. `port` 0 picks a
-    free one. `control` offers the control interface at `/_fakebatch/`, for tests in other languages and for people: to
-    requests for an IP address, for `localhost`, or for one of `control_hosts`. `tls` serves HTTPS, with certificates
-    for which `ca_bundle` vouches. `on_call` is called, in a thread of the server's, with each `Call`, before its answer
-    is sent. It may use the fake, stop it too, but not ask it over HTTP: the answer would wait for this thread.
+    Fixtures are paths of fixture files, names of scenarios of the package (`"fakebatch:throttled"`) and records, in any
+    number and order; with none, the packaged default catalogue. `accounts` add to those of the files: with any,
+    requests must be signed. `clock` is the server's, and dates new records; it returns a datetime (UTC if it has no
+    zone); by default it is the machine's. `port` 0 picks a free one. `control` offers the control interface at
+    `/_fakebatch/`, for tests in other languages and for people: to requests for an IP address, for `localhost`, or for
+    one of `control_hosts`. `tls` serves HTTPS, with certificates for which `ca_bundle` vouches. `on_call` is called, in
+    a thread of the server's, with each `Call`, before its answer is sent. It may use the fake, stop it too, but not ask
+    it over HTTP: the answer would wait for this thread.
 
     In a `with` statement it is served from its beginning to its end. It is a WSGI application as well, for any WSGI
     server or test client.

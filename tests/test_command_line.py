@@ -48,9 +48,9 @@ def test_serve_prints_the_url_and_how_to_use_it() -> None:
     port = lines[0].rpartition(":")[2].split()[0]
     assert lines == [
         f"Serving 4 images at http://127.0.0.1:{port} (end with Ctrl-C)",
-        f"page: http://127.0.0.1:{port}/_fakebatch/",
         f'SDK:  Client.register_region("x", "127.0.0.1", {port}); Client("127.0.0.1", "id", "secret")',
         f"curl: curl 'http://127.0.0.1:{port}/images?Type=System&MaxItemCount=2'",
+        f"page: http://127.0.0.1:{port}/_fakebatch/",
     ]
 
 
@@ -202,17 +202,17 @@ def test_the_console_script_is_the_same() -> None:
     ours = subprocess.run([script, "--help"], capture_output=True, text=True, timeout=FOREVER, check=True).stdout
     assert ours == run("--help").stdout
     for command in COMMANDS:
-        assert f"\n    {command} " in ours
+        assert re.search(rf"\n    {command}\s", ours)
 
 
-COMMANDS = ("serve", "run", "check", "import", "schema")
+COMMANDS = ("serve", "run", "check", "scenarios", "import", "schema")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_each_command_has_an_example(command: str) -> None:
     result = run(command, "--help")
     assert (result.returncode, result.stderr) == (0, "")
-    assert f"\nexample: fakebatch {command} " in result.stdout
+    assert re.search(rf"\nexample: fakebatch {command}\s", result.stdout)
 
 
 def test_the_help_documents_the_exit_codes() -> None:
@@ -271,3 +271,40 @@ def test_it_may_be_called_in_a_thread_and_leaves_its_signals_alone(capsys: pytes
     thread.join()
     assert json.loads(capsys.readouterr().out)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_scenarios_are_listed_served_and_checked_by_their_names() -> None:
+    listed = run("scenarios")
+    assert (listed.returncode, listed.stderr) == (0, "")
+    lines = listed.stdout.splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == [
+        "fakebatch:jobs (all of these)",
+        "fakebatch:paging (all of these)",
+    ]
+    assert (
+        "  fakebatch:throttled                   The account has used up its requests per second:"
+        " the gateway refuses twice, then lets it pass."
+    ) in lines
+    names = [line.split()[0] for line in lines if line.startswith(" ")]
+    assert len(names) == 20
+    checked = run("check", *names)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    with serving("fakebatch:throttled") as (url, _), urllib.request.urlopen(f"{url}/images") as response:
+        assert len(json.load(response)["Items"]) == 50
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("fakebatch:throtled", "there is no such scenario; did you mean 'fakebatch:throttled'?"),
+        ("fakebatch:xyz", "there is no such scenario; `fakebatch scenarios` lists them"),
+        (
+            "fakebatch:paging",
+            "this is a set of scenarios, and a world is made of one; name one of fakebatch:connection-reset, ",
+        ),
+    ],
+)
+def test_a_scenario_that_is_none_is_refused(name: str, message: str) -> None:
+    checked = run("check", name)
+    assert (checked.returncode, checked.stdout) == (1, "")
+    assert checked.stderr.startswith(f"{name}: {message}")

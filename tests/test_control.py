@@ -17,7 +17,8 @@ from unittest import mock
 import pytest
 from asking import LAYERS, Asking, job, task
 from waiting import FOREVER, wait_until
-from werkzeug.test import Client
+from werkzeug.test import Client, EnvironBuilder, run_wsgi_app
+from werkzeug.wrappers import Response
 
 from fakebatch import Account, App, Call, Cluster, FakeBatch, Image, Job
 from fakebatch.control import api, loading
@@ -40,19 +41,16 @@ class Control:
 
     def __init__(self, fake: FakeBatch) -> None:
         self.fake = fake
-        self._client = Client(fake)
 
     def __call__(
         self, method: str, path: str, body: Any = None, /, *, base: str = "http://localhost", **headers: str
     ) -> Reply:
         sent = body if isinstance(body, str | bytes | None) else json.dumps(body)
-        answer = self._client.open(
-            f"/_fakebatch{path}",
-            method=method,
-            data=sent,
-            base_url=base,
-            headers={name.replace("_", "-"): value for name, value in headers.items()},
-        )
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        environ = EnvironBuilder(
+            f"/_fakebatch{path}", base, method=method, data=sent, headers=list(named.items())
+        ).get_environ()
+        answer = Response(*run_wsgi_app(self.fake, environ, buffered=True))
         is_json = answer.headers.get("Content-Type", "").startswith("application/json")
         return Reply(answer.status_code, answer.json if is_json else answer.data, answer.headers)
 
@@ -763,6 +761,7 @@ def test_jobs_are_moved_by_hand(fake: FakeBatch, control: Control) -> None:
         f"job {ids[0]!r} is Stopped, and goes nowhere from there",
     )
     assert control.refusal("POST", "/jobs/job-x/finish")[0] == 404
+    assert control.refusal("POST", f"/jobs/{ids[0]}/fail", "[]")[1] == "control:1:1: expected a mapping, got a list"
     assert control.refusal("POST", f"/jobs/{ids[0]}/fail", "massage: x")[1] == (
         "control:1:1: massage: unknown key 'massage'; did you mean 'message'?"
     )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from asking import LAYERS, Asking, counts, job, task
 
-from fakebatch import Account, FakeBatch, Job
+from fakebatch import Account, App, Cluster, FakeBatch, Job
 
 
 @pytest.fixture
@@ -108,6 +108,12 @@ def test_the_bare_key_asks_for_the_description(ask: Asking, value: str) -> None:
     job_id = ask.create_job(job())
     assert "DAG" in ask.get(f"/jobs/{job_id}?{value}")
     assert "DAG" not in ask.get(f"/jobs/{job_id}?description=False")
+
+
+def test_a_description_that_was_answered_makes_another_job(ask: Asking) -> None:
+    first = ask.get(f"/jobs/{ask.create_job(job())}?description")
+    again = ask.create_job(first)
+    assert ask.get(f"/jobs/{again}?description") == {**first, "Id": again}
 
 
 def test_an_unfiltered_list_pages_by_id(ask: Asking) -> None:
@@ -421,6 +427,9 @@ def test_every_operation_is_recorded_with_its_parameters(fake: FakeBatch, ask: A
         (lambda: Job(dag={"Tasks": {"a": {"Parameters": {"Command": 5}}}}), ValueError, "DAG.Tasks.a.Parameters.Command: its type must be object"),
         (lambda: Job(state="Finished", start_time="2020-01-02", end_time="2020-01-01"), ValueError, "EndTime: the times of a job must ascend"),
         (lambda: Job(state="Running", start_time="2001-01-01"), ValueError, "StartTime: the times of a job must ascend"),
+        (lambda: Job(end_time="2020-01-01"), ValueError, "EndTime: a job that is Waiting has none; leave it out, or give another State"),
+        (lambda: Job(state="Running", end_time="2020-01-01"), ValueError, "EndTime: a job that is Running has none; leave it out, or give another State"),
+        (lambda: Job(start_time="2020-01-01"), ValueError, "StartTime: a job that is Waiting has none; leave it out, or give another State"),
         (lambda: Job(creation_time="soon"), ValueError, "CreationTime: it must be a time such as 2016-10-31T06:55:33.921878Z"),
         (lambda: Job(id="a/b"), ValueError, "Id: it must not hold a slash, or it can't be asked for"),
         (lambda: Job(nam="a"), TypeError, "Job has no field 'nam'; did you mean 'name'?"),  # type: ignore[call-arg]
@@ -460,6 +469,17 @@ def test_tasks_and_instances_say_what_they_are(fake: FakeBatch, ask: Asking) -> 
         found.instances[3]
 
 
+def test_a_slip_in_the_name_of_a_task_or_of_a_group_is_told_with_the_nearest(fake: FakeBatch, ask: Asking) -> None:
+    shown = fake.jobs[ask.create_job(LAYERS)]
+    with pytest.raises(
+        KeyError, match=r"'cuont' is not a task; did you mean 'count'[?] Known are count, merge, split[.]"
+    ):
+        shown.tasks["cuont"]
+    assert (shown.tasks.get("cuont"), "cuont" in shown.tasks) == (None, False)
+    with pytest.raises(KeyError, match=r"'workers' is not a group; known are group1[.]"):
+        Cluster(name="render").groups["workers"]
+
+
 def test_an_id_that_is_there_is_not_made_again(fake: FakeBatch, ask: Asking) -> None:
     fake.jobs.add(Job(id="job-00000000581842180000081500000001"))
     fake.jobs.add(Job())
@@ -485,3 +505,13 @@ def test_what_is_null_in_a_fixture_is_not_said() -> None:
 def test_two_edges_from_one_task_to_another_are_one(ask: Asking) -> None:
     job_id = ask.create_job(job({"a": task(), "b": task()}, {"a": ["b", "b"]}))
     assert ask.states(job_id, 4) == ["Waiting", "Running", "Running", "Finished"]
+
+
+@pytest.mark.parametrize("count", [10**20, 65537, 0, -1, "3", 2.0, True, None])
+def test_a_setting_of_an_app_that_no_task_could_have_counts_as_absent(count: Any) -> None:
+    app = App(name="echo", config={"InstanceCount": {"Default": count, "Overwritable": True}})
+    ask = Asking(FakeBatch(app))
+    for config in ({}, {"InstanceCount": count}):
+        job_id = ask.create_job({"Name": "job", "Type": "App", "App": {"AppName": "echo", "Config": config}})
+        items = ask.get(f"/jobs/{job_id}/tasks/task/instances")["Items"]
+        assert [item["InstanceId"] for item in items] == [0]

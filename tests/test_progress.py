@@ -1,5 +1,9 @@
 """How jobs go on by themselves: by polls, by the clock, by hand; and what may become of them."""
 
+import contextlib
+import functools
+import threading
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +133,28 @@ def test_a_clock_is_advanced_by_a_number_of_seconds(fake: FakeBatch, seconds: An
     with pytest.raises(error) as caught:
         fake.clock.advance(seconds)
     assert str(caught.value) == message
+
+
+def test_a_clock_is_not_advanced_beyond_the_last_year_there_is(ask: Asking, fake: FakeBatch) -> None:
+    century = 100 * 366 * 86400
+    message = "a clock is not advanced beyond the year 9999, as by 3162240000 seconds; reset it first"
+    with pytest.raises(ValueError, match=message):
+        for _ in range(100):
+            fake.clock.advance(century)
+    assert ask.states(ask.create_job(job()), 3) == ["Waiting", "Running", "Finished"]
+
+
+@pytest.mark.parametrize("frozen", [datetime(1970, 1, 1), datetime(1969, 7, 20), datetime.min])
+def test_time_passes_and_is_known_with_a_clock_frozen_before_the_first_second(frozen: datetime) -> None:
+    fake = FakeBatch(clock=lambda: frozen)
+    fake.progress(job="*", waiting=1, running="10s")
+    ask = Asking(fake)
+    job_id = ask.create_job(job())
+    assert ask.states(job_id, 3) == ["Waiting", "Running", "Running"]
+    fake.clock.advance(10)
+    ended = ask.get(f"/jobs/{job_id}")
+    assert (ended["CreationTime"], ended["StartTime"]) == ("1970-01-01T00:00:00.000001Z",) * 2
+    assert (ended["State"], ended["EndTime"]) == ("Finished", "1970-01-01T00:00:10.000001Z")
 
 
 def test_a_job_is_moved_by_hand(fake: FakeBatch, ask: Asking) -> None:
@@ -333,6 +359,16 @@ def test_what_a_file_says_of_progress_is_done(tmp_path: Path) -> None:
             "{job: a, end: Failed}",
             "w.yaml:1:12: progress[0]: a job ends Finished or Stopped, not 'Failed'; for Failed use fail",
         ),
+        (
+            "{job: a, waiting: 1.5}",
+            "w.yaml:1:30: progress[0].waiting: expected a whole number or a text, got the number 1.5;"
+            " write it like 2, or like 30s, or like forever",
+        ),
+        (
+            "{job: a, waiting: true}",
+            "w.yaml:1:30: progress[0].waiting: expected a whole number or a text, got the boolean true;"
+            " write it like 2, or like 30s, or like forever",
+        ),
         ("{job: a, starting: 3}", "w.yaml:1:12: progress[0]: starting is nothing that a job does"),
         ("{cluster: a, waiting: 3}", "w.yaml:1:12: progress[0]: waiting is nothing that a cluster does"),
         ("{cluster: a, end: Stopped}", "w.yaml:1:12: progress[0]: end is nothing that a cluster has"),
@@ -361,6 +397,11 @@ def test_a_mistake_in_progress_is_said_with_its_place(tmp_path: Path, written: s
     [
         (lambda fake: fake.progress(job=5), TypeError, "job is a name such as 'nightly-*', not 5"),
         (lambda fake: fake.progress(job="a").run(5), TypeError, "run takes a function of an Attempt, not 5"),
+        (
+            lambda fake: fake.progress(job="a").run(lambda: 0),
+            TypeError,
+            "run takes a function that is called with an Attempt, and nothing else: too many positional arguments",
+        ),
         (
             lambda fake: fake.progress(cluster="a").run(print),
             TypeError,
@@ -464,6 +505,13 @@ def test_a_step_lets_the_job_be_in_another_state(fake: FakeBatch, ask: Asking) -
         assert fake.jobs[job_id].state == state
 
 
+def test_a_step_lets_a_job_run_that_would_fail_itself(fake: FakeBatch, ask: Asking) -> None:
+    fake.progress(job="*", waiting=0).fail(message="no capacity")
+    fake.on("GetJob", calls=1).becomes("Running")
+    assert ask.states(ask.create_job(job()), 2) == ["Running", "Finished"]
+    assert ask.states(ask.create_job(job()), 1) == ["Failed"]
+
+
 def test_a_state_that_is_none_is_refused(fake: FakeBatch) -> None:
     with pytest.raises(ValueError, match=r"^'Finishd' is not a state; did you mean 'Finished'[?] Known are Waiting, "):
         fake.on("GetJob").becomes("Finishd")
@@ -549,6 +597,20 @@ def test_a_function_may_end_so(fake: FakeBatch, ask: Asking, answer: Any, result
             fake.check()
 
 
+def test_a_function_may_be_wrapped_by_one_that_gives_it_more(fake: FakeBatch, ask: Asking) -> None:
+    def work(attempt: Attempt, code: int) -> int:
+        return code + attempt.instance
+
+    @functools.wraps(work)
+    def wrapped(attempt: Attempt) -> int:
+        return work(attempt, 7)
+
+    fake.progress(job="*", waiting=0, running=0).run(wrapped)
+    job_id = ask.create_job(job())
+    assert ask.states(job_id, 1) == ["Failed"]
+    assert fake.jobs[job_id].tasks["count"].instances[0].result.exit_code == 7
+
+
 def test_a_function_is_called_once_and_not_while_the_world_is_locked(fake: FakeBatch, ask: Asking) -> None:
     calls = []
 
@@ -569,7 +631,6 @@ def test_a_function_is_called_once_and_not_while_the_world_is_locked(fake: FakeB
 
 def test_a_function_runs_beside_the_server(fake: FakeBatch) -> None:
     import json
-    import threading
     from urllib.request import Request, urlopen
 
     asked, go_on = threading.Event(), threading.Event()
@@ -593,6 +654,57 @@ def test_a_function_runs_beside_the_server(fake: FakeBatch) -> None:
         assert answers[0]["State"] == "Finished"
 
 
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda fake, job_id: fake.jobs[job_id],
+        lambda fake, job_id: fake.jobs.remove(job_id),
+        lambda fake, job_id: fake.jobs.discard(job_id),
+        lambda fake, job_id: fake.jobs.add(Job(id=job_id)),
+        lambda fake, job_id: fake.jobs.stop(job_id),
+        lambda fake, job_id: Asking(fake)("DELETE", f"/jobs/{job_id}"),
+        lambda fake, _: Asking(fake)("POST", "/jobs?sync", job(AutoRelease=True)),
+        lambda fake, job_id: Asking(fake)("DELETE", f"/_fakebatch/jobs/{job_id}"),
+        lambda fake, job_id: Asking(fake)("PUT", f"/_fakebatch/jobs/{job_id}", {}),
+        lambda fake, job_id: Asking(fake)("POST", "/_fakebatch/jobs", {"Id": job_id}),
+        lambda fake, job_id: (fake.on("GetJob").becomes("Stopped"), Asking(fake)("GET", f"/jobs/{job_id}")),
+        lambda fake, job_id: (fake.on().remove(job_id, resource="jobs"), Asking(fake)("GET", "/jobs")),
+    ],
+)
+def test_whoever_looks_or_changes_lets_others_in_while_a_function_runs(look: Any) -> None:
+    fake = FakeBatch(control=True)
+    free = []
+
+    def work(_: Attempt) -> None:
+        def other() -> None:
+            if locked := fake.world.lock.acquire(blocking=False):
+                fake.world.lock.release()
+            free.append(locked)
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+
+    fake.progress(job="*", waiting="1s", running="1s").run(work)
+    job_id = Asking(fake).create_job(job(AutoRelease=True))
+    fake.clock.advance(2)
+    with contextlib.suppress(ValueError):  # what has ended is not moved, and what is there not added
+        look(fake, job_id)
+    assert free[:1] == [True]
+    assert all(free)
+    fake.check()
+
+
+def test_changes_of_steps_before_a_function_is_called_are_made_once(fake: FakeBatch, ask: Asking) -> None:
+    fake.progress(job="*", waiting="1s", running="1s").run(lambda _: 7)
+    job_id = ask.create_job(job())
+    fake.clock.advance(2)
+    fake.on("GetJob").add(Job(name="other"))
+    fake.on("GetJob").becomes("Running")
+    assert ask.get(f"/jobs/{job_id}")["State"] == "Running"
+    assert [one.name for one in fake.jobs] == ["nightly", "other"]
+
+
 def test_a_reset_while_a_function_runs_leaves_no_trace(fake: FakeBatch, ask: Asking) -> None:
     def work(_: Attempt) -> None:
         fake.reset()
@@ -613,6 +725,13 @@ def test_an_operation_on_what_is_gone_when_its_function_has_returned_is_refused(
     job_id = ask.create_job(job(AutoRelease=True))
     ask.get(f"/jobs/{job_id}")
     assert ask.code("GET", f"/jobs/{job_id}") == (404, "InvalidResource.NotFound")
+
+
+def test_an_event_of_a_synchronous_job_with_a_function_is_told_once(fake: FakeBatch, ask: Asking) -> None:
+    fake.progress(job="*").run(lambda _: 0)
+    topic = {"Topic": {"Events": ["OnJobWaiting", "OnJobFinished"]}}
+    ask.post("/jobs?sync", job(Notification=topic), status=200)
+    assert [event["Event"] for event in fake.events] == ["OnJobWaiting", "OnJobFinished"]
 
 
 def test_events_are_kept_where_the_description_asks_for_them(fake: FakeBatch, ask: Asking) -> None:

@@ -119,6 +119,19 @@ def test_quotas_of_several_files_add_up(write: Path) -> None:
             "w.yaml:1:37: quotas.AvailableSpotInstanceType: each must be a name, or have InstanceType",
         ),
         (
+            "{AvailableSpotInstanceType: [{InstanceType: a, CpuCore: x}]}",
+            "w.yaml:1:37: quotas.AvailableSpotInstanceType: the CpuCore of a: its type must be integer",
+        ),
+        (
+            "{AvailableSpotInstanceType: [{InstanceType: a, MemorySize: .nan}]}",
+            "w.yaml:1:37: quotas.AvailableSpotInstanceType: the MemorySize of a: it must be finite",
+        ),
+        (
+            "{AvailableSpotInstanceType: [b, {InstanceType: a, Network: {Vpc: 1}}]}",
+            "w.yaml:1:37: quotas.AvailableSpotInstanceType: the Network of a: it must be an object such as"
+            " {Classic: false, Vpc: true}",
+        ),
+        (
             "{AvailablePrepaidInstanceType: own.large}",
             "w.yaml:1:40: quotas.AvailablePrepaidInstanceType: its type must be list",
         ),

@@ -534,7 +534,7 @@ def test_without_the_extra_port_443_says_what_to_install() -> None:
     result = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=False
     )
-    advice = "TLS needs an extra; install it with: pip install 'fakebatch[tls]'"
+    advice = "TLS needs the package trustme; install it with: pip install trustme"
     assert result.stdout.splitlines() == [
         f"[Errno {errno.ECONNREFUSED}] the fake has no port 443: {advice}",
         "3",
@@ -564,5 +564,5 @@ def test_a_child_of_a_process_without_the_extra_is_told_what_to_install() -> Non
     command = [sys.executable, "-c", textwrap.dedent(program)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert result.stdout.split() == ["0", "1"]
-    advice = "TLS needs an extra; install it with: pip install 'fakebatch[tls]'"
+    advice = "TLS needs the package trustme; install it with: pip install trustme"
     assert result.stderr.endswith(f"the fake has no port 443: {advice}\n")

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "fakebatch"
 
 FLOORS = [
     {"errors", "forks"},
-    {"fixture_files", "state"},
+    {"fixture_files", "scenarios", "state"},
     {"service"},
     {"redirect", "child_command"},
     {"wire"},

@@ -15,7 +15,7 @@ import pytest
 from waiting import FOREVER, wait_until
 from werkzeug.test import Client, EnvironBuilder
 
-from fakebatch import ApiError, Call, FakeBatch, FixtureError, Image
+from fakebatch import ApiError, Call, FakeBatch, FixtureError, Image, StepBuilder
 from fakebatch.service.registry import OPERATIONS
 
 OPERATIONS_LISTED = ", ".join(OPERATIONS)
@@ -156,6 +156,106 @@ def test_steps_that_never_acted_are_named(tmp_path: Path) -> None:
     ]
     fake.reset()
     assert len(fake.unused_steps) == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "near"),
+    [
+        (lambda fake: fake.on("GetImage"), "GetImage was never called"),
+        (lambda fake: fake.on(account="an-id"), 'the fake was called 3 times, never by an-id (seen: "", "", "")'),
+        (
+            lambda fake: fake.on("ListImages", where={"Type": "System"}),
+            'ListImages was called 3 times, never with Type=System (seen: Self, Self, "")',
+        ),
+        (
+            lambda fake: fake.on("ListImages", host="*.aliyuncs.com"),
+            "ListImages was called 3 times, never for *.aliyuncs.com (seen: localhost, localhost, localhost)",
+        ),
+        (
+            lambda fake: fake.on("ListImages", where={"Type": "Self", "Marker": "b"}, host="LOCALHOST"),
+            "ListImages was called 3 times, never with Type=Self and with Marker=b and for LOCALHOST at once",
+        ),
+        (
+            lambda fake: fake.on("ListImages", calls=4),
+            "ListImages was called 3 times, the step waits for call 4",
+        ),
+        (
+            lambda fake: fake.on("ListImages", calls="3-", where={"Type": "Self"}),
+            "ListImages was called twice with Type=Self, the step waits for calls 3-",
+        ),
+        (
+            lambda fake: fake.on("any", calls=[5, "7-9"], where={"Marker": "b"}),
+            "the fake was called once with Marker=b, the step waits for calls 5, 7-9",
+        ),
+    ],
+)
+def test_a_step_that_never_acted_says_how_near_it_came(
+    fake: FakeBatch, make: Callable[[FakeBatch], StepBuilder], near: str
+) -> None:
+    step = make(fake).delay(0)
+    codes(fake, "/images?Type=Self", "/images?Type=Self&Marker=c", "/images?Type=&Marker=b")
+    Client(fake).get("/nowhere")
+    (unused,) = fake.unused_steps
+    assert unused.near == near
+    assert repr(unused) == f"{step} ({near})"
+    assert (str(unused), step.step.near) == (str(step), "")
+
+
+def test_how_near_a_step_came_is_told_of_what_was_seen_last_and_since_a_reset(fake: FakeBatch) -> None:
+    codes(fake, *(f"/images?Marker={number}" for number in range(7)))
+    fake.on("ListImages", where={"Marker": "x"}).delay(0)
+    fake.on("ListImages").delay(0)
+    assert [step.near for step in fake.unused_steps] == [
+        "ListImages was called 7 times, never with Marker=x (seen: ..., 2, 3, 4, 5, 6)",
+        "ListImages was called 7 times, before the step was made",
+    ]
+    assert [step.near for step in fake.never_used_steps] == [step.near for step in fake.unused_steps]
+    fake.reset()
+    codes(fake, "/images")
+    assert [step.near for step in fake.never_used_steps] == [
+        'ListImages was called once since the last reset, never with Marker=x (seen: "")',
+        "ListImages was called once since the last reset, before the step was made",
+    ]
+
+
+def test_a_step_can_be_removed(fake: FakeBatch) -> None:
+    step = fake.on("ListImages").fail("Throttling")
+    other = fake.on("ListImages").fail("InternalError")
+    assert codes(fake, "/images") == ["Throttling"]
+    assert step.remove() is step
+    assert codes(fake, "/images") == ["InternalError"]
+    attempts: list[Callable[[], object]] = [step.remove, lambda: step.delay(1), step.__enter__]
+    for again in attempts:
+        with pytest.raises(ValueError, match=r"^on ListImages: fail Throttling: this step was removed already; make "):
+            again()
+    fake.on("GetImage").delay(0).remove()
+    assert fake.never_used_steps == []
+    fake.reset()
+    other.remove()  # the reset has removed it before
+    assert codes(fake, "/images") == [""]
+
+
+def test_a_step_that_is_in_no_script_can_not_be_removed(fake: FakeBatch) -> None:
+    for wrong in (fake.on("ListImages").remove, fake.on("ListImages").__enter__):
+        with pytest.raises(ValueError, match=r"^on ListImages: this step has no effect yet; give it fail, reply, "):
+            wrong()
+
+
+def test_a_step_may_hold_for_a_block(fake: FakeBatch) -> None:
+    with fake.on("ListImages").fail("Throttling") as step:
+        assert codes(fake, "/images") == ["Throttling"]
+        step.delay(0)
+    assert codes(fake, "/images") == [""]
+    with fake.on("GetImage").delay(0):
+        pass
+    with fake.on("DeleteImage").delay(0) as step:
+        step.remove()
+    with pytest.raises(ZeroDivisionError), fake.on("ListImages").fail("Throttling"):
+        raise ZeroDivisionError
+    assert codes(fake, "/images") == [""]
+    assert fake.unused_steps == []
+    # A block in which its step never acted is what a strict test is to be told of.
+    assert [step.operation for step in fake.never_used_steps] == ["GetImage", "ListImages"]
 
 
 @pytest.mark.parametrize(
@@ -432,6 +532,21 @@ def test_what_a_step_failed_with_is_not_kept(fake: FakeBatch) -> None:
     codes(fake, *["/images"] * 3)
     gc.collect()
     assert not [error for error in gc.get_objects() if isinstance(error, ApiError)]
+
+
+def test_a_step_that_a_reset_drops_before_it_acts_does_not_act(fake: FakeBatch, monkeypatch: Any) -> None:
+    found = fake.world.apply_script
+
+    def apply(*request: Any) -> Any:
+        steps = found(*request)
+        fake.reset()  # another thread's
+        return steps
+
+    monkeypatch.setattr(fake.world, "apply_script", apply)
+    fake.on("ListImages").remove("img-a").fail("Throttling")
+    assert codes(fake, "/images") == [""]
+    assert fake.calls[-1].step == ""
+    assert listed(fake) == ["img-a", "img-b"]
 
 
 def test_steps_that_never_acted_are_those_of_no_epoch(fake: FakeBatch) -> None:

@@ -315,6 +315,26 @@ def test_a_change_of_worlds_does_not_wait_for_a_server_whose_listener_something_
         fake.stop()
 
 
+def test_who_waits_for_connections_to_be_dropped_is_let_go_when_the_server_ends_before_it_comes_to_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server_module, "_STOP_SECONDS", 10 * FOREVER)
+    with FakeBatch(Image(id="img-a")) as fake:
+        server = fake._server
+        assert server is not None
+        run_soon = server.run_soon
+
+        def run_too_late(function: Callable[[], object]) -> None:
+            server.stop()
+            run_soon(function)
+
+        monkeypatch.setattr(server, "run_soon", run_too_late)
+        waits = threading.Thread(target=server.hang_up, daemon=True)
+        waits.start()
+        waits.join(FOREVER)
+        assert not waits.is_alive()
+
+
 def test_256_clients_that_connect_at_once_are_all_accepted() -> None:
     with FakeBatch(Image(id="img-a")) as fake:
         go_on = threading.Event()

@@ -131,7 +131,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         "run a command, with a fake as long as it runs",
         "fakebatch run world.yaml -- bcs j\n\n"
         "The command's Python processes find the fake under the service's host names, and bcs is logged in.\n"
-        "Others find it by the environment variables FAKEBATCH_URL and FAKEBATCH_CA_BUNDLE, and reset and script it\n"
+        "Others find it by the environment variables FAKEBATCH_URL and FAKEBATCH_CA_BUNDLE, and may control it\n"
         "at $FAKEBATCH_URL/_fakebatch/.",
         "fakebatch run [-h] [--port PORT] [--tls] [--log FILE] [--no-control] [--control-host NAME]\n"
         "                     [FIXTURE ...] -- COMMAND ...",
@@ -144,6 +144,8 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     check.add_argument(
         "fixtures", nargs="+", metavar="FIXTURE", help="a fixture file, a folder of them, or - for stdin"
     )
+
+    add("scenarios", _scenarios, "list the scenarios that ship with the package", "fakebatch scenarios")
 
     importing = add(
         "import",
@@ -179,40 +181,41 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     if options.command == "serve" and options.ca and not options.tls:
         serve.error("--ca is for --tls; add that")
     if options.command in ("serve", "run") and options.control_hosts and not options.control:
-        {"serve": serve, "run": run}[options.command].error("--control-host is for control; leave --no-control out")
+        commands.choices[options.command].error("--control-host is for control; leave --no-control out")
     return options
 
 
+def _host_name(text: str) -> str:
+    if not text or ":" in text or "/" in text:
+        raise argparse.ArgumentTypeError(f"a host name such as fakebatch, without a port, not {text!r}")
+    return text
+
+
 def _add_fixtures(parser: argparse.ArgumentParser) -> None:
-    about = "a fixture file, or - for stdin; default: what the service's reference prints"
-    parser.add_argument("fixtures", nargs="*", metavar="FIXTURE", help=about)
+    parser.add_argument(
+        "fixtures",
+        nargs="*",
+        metavar="FIXTURE",
+        help="a fixture file, a scenario such as fakebatch:throttled, or - for stdin; default: what the service's"
+        " reference prints",
+    )
 
 
 def _add_serving(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tls", action="store_true", help="serve HTTPS")
     parser.add_argument("--log", metavar="FILE", help="write a line for each request at the end of this file")
     parser.add_argument(
-        "--no-control",
-        dest="control",
-        action="store_false",
-        help="without /_fakebatch/: the page, and what tests in other languages reset and script it by",
+        "--no-control", action="store_false", dest="control", help="serve no page and no control at /_fakebatch/"
     )
     parser.add_argument(
         "--control-host",
         dest="control_hosts",
+        type=_host_name,
         action="append",
         default=[],
-        type=_host_name,
         metavar="NAME",
-        help="a host name by which /_fakebatch/ may be asked, beside localhost; may be given several times",
+        help="let control answer to this host name as well, such as that of a container; may be repeated",
     )
-
-
-def _host_name(text: str) -> str:
-    """Return a host name. Raises ArgumentTypeError for what can be none."""
-    if not text or ":" in text:
-        raise argparse.ArgumentTypeError(f"{text!r} is no host name; write it as in --control-host fakebatch, no port")
-    return text
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -253,6 +256,12 @@ def _check(options: argparse.Namespace) -> int:
                 failed = True
                 print(error, file=sys.stderr)
     return WRONG if failed else 0
+
+
+def _scenarios(options: argparse.Namespace) -> int:
+    from .scenarios import list_scenarios
+
+    return list_scenarios(options)
 
 
 def _schema(options: argparse.Namespace) -> int:  # noqa: ARG001 - every command takes its options

@@ -6,22 +6,25 @@ folder, and asks nothing without having been logged in. [sdk]
 
 import argparse
 import os
+import select
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 
 from ..errors import ServerError
 from ..fake import FakeBatch
 from ..service.accounts import Account
 from ..service.world import World
 from .serve import log_file
+from .signals import arriving
 from .worlds import describe, mistakes, read_stdin
 
 BCS = ("bcs", "batchcompute")
@@ -65,31 +68,35 @@ def run_command(options: argparse.Namespace) -> int:
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run a command, pass signals on to it, and return its exit code: 128 and the number of a signal that ended it."""
-    received: list[int] = []
-    _handle(lambda number, _: received.append(number))
-    try:
-        child = subprocess.Popen(command, env=environment)  # noqa: S603 - to run it is what it is for
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) and not shutil.which(command[0], path=environment.get("PATH")):
-            print(f"fakebatch: there is no command {command[0]!r}; is it installed, and on PATH?", file=sys.stderr)
-            return NOT_FOUND
-        print(f"fakebatch: can't run {command[0]!r}: {error.strerror}", file=sys.stderr)
-        return NOT_EXECUTABLE
-
-    def pass_on(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - called as all handlers are
-        if not (signal.Signals(number).name in _FROM_TERMINALS and _is_in_foreground()):
-            child.send_signal(number)
-
-    _handle(pass_on)
-    for number in received:
-        pass_on(number, None)
-    code = child.wait()
+    ended, end = socket.socketpair()
+    passed_on = (getattr(signal, name) for name in _PASSED_ON if hasattr(signal, name))  # not every system has all
+    with arriving(passed_on) as signals, ended, end:
+        try:
+            child = subprocess.Popen(command, env=environment)  # noqa: S603 - to run it is what it is for
+        except OSError as error:
+            return _explain(command[0], error, environment)
+        wait = threading.Thread(target=lambda: (child.wait(), end.send(b".")), daemon=True)
+        wait.start()
+        while ended not in select.select((signals, ended), (), ())[0]:
+            for number in signals.recv(64):
+                _pass_on(number, child)
+        wait.join()
+    code = child.returncode
     return code if code >= 0 else 128 - code
 
 
-def _handle(handler: Callable[[int, FrameType | None], object]) -> None:
-    for number in [getattr(signal, name) for name in _PASSED_ON if hasattr(signal, name)]:  # not every system has all
-        signal.signal(number, handler)
+def _explain(command: str, error: OSError, environment: Mapping[str, str]) -> int:
+    """Say why a command can't be run, and return the exit code."""
+    if isinstance(error, FileNotFoundError) and not shutil.which(command, path=environment.get("PATH")):
+        print(f"fakebatch: there is no command {command!r}; is it installed, and on PATH?", file=sys.stderr)
+        return NOT_FOUND
+    print(f"fakebatch: can't run {command!r}: {error.strerror}", file=sys.stderr)
+    return NOT_EXECUTABLE
+
+
+def _pass_on(number: int, child: "subprocess.Popen[bytes]") -> None:
+    if not (signal.Signals(number).name in _FROM_TERMINALS and _is_in_foreground()):
+        child.send_signal(number)
 
 
 def _is_in_foreground() -> bool:

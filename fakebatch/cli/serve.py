@@ -8,7 +8,6 @@ import json
 import shlex
 import shutil
 import signal
-import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,6 +21,7 @@ from ..service.world import World
 from ..wire.application import CONTROL
 from .log import Log
 from .reload import Reload
+from .signals import arriving
 from .worlds import describe, mistakes, read_stdin
 
 
@@ -43,7 +43,7 @@ def serve_fixtures(options: argparse.Namespace) -> int:
             control_hosts=[*options.control_hosts, *_own_name(options.host)],
         )
         fake.show(world)
-        signals = stack.enter_context(_signals())
+        signals = stack.enter_context(arriving((signal.SIGINT, signal.SIGTERM)))
         fake.start()
         stack.callback(fake.stop)
         if options.ca:
@@ -51,7 +51,7 @@ def serve_fixtures(options: argparse.Namespace) -> int:
         if options.reload:
             reload.follow(fake, output.say, errors.say)
             reload.start()
-        first, *more = _hints(fake, options.ca, has_page=options.control)
+        first, *more = _hints(fake, options.ca, options.control)
         output.say(first)
         for hint in () if options.quiet else more:
             output.say(hint)
@@ -81,30 +81,15 @@ def log_file(path: str, errors: Log | None = None) -> Iterator[Log]:
         yield log
 
 
-def _signals() -> socket.socket:
-    """Return a socket over which SIGINT and SIGTERM arrive from now on.
-
-    A main thread that was just about to wait for anything else would wait on, signal or not.
-    """
-    receiver, sender = socket.socketpair()
-    sender.setblocking(False)
-    signal.set_wakeup_fd(sender.detach())
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
-    return receiver
-
-
 def _own_name(host: str) -> Iterator[str]:
-    """Yield the name that it was told to listen on, if it is one: nobody else can have that lead here."""
+    """Yield the name that it listens on, if that is a name: the address that is printed must be answered."""
     if host and ":" not in host:
         yield host
 
 
-def _hints(fake: FakeBatch, ca: str | None, *, has_page: bool) -> Iterator[str]:
+def _hints(fake: FakeBatch, ca: str | None, has_control: bool) -> Iterator[str]:
     """Yield what a person wants to know first: where it is, and how to use it."""
     yield f"Serving {summary(fake.world.collections)} at {fake.url} (end with Ctrl-C)"
-    if has_page:
-        yield f"page: {fake.url}{CONTROL}/"
     accounts: Sequence[Account] = list(fake.world.accounts.values())
     account = accounts[0] if accounts else Account("id", "secret")
     host, secret = json.dumps(fake.host), json.dumps(account.access_key_secret, ensure_ascii=False)
@@ -122,3 +107,5 @@ def _hints(fake: FakeBatch, ca: str | None, *, has_page: bool) -> Iterator[str]:
         yield f'SDK:  Client.register_region("x", {host}, {fake.port}); Client({host}, {key}, {secret})'
     if not accounts:  # or it would have to be signed
         yield f"curl: {curl} '{fake.url}/images?Type=System&MaxItemCount=2'"
+    if has_control:
+        yield f"page: {fake.url}{CONTROL}/"

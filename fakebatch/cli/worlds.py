@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import FixtureError, Problem, printable
+from ..scenarios import ENDINGS
 from ..service.baseline import load
 from ..service.description import CATALOGUE, Baseline
 from ..service.registry import summary
@@ -17,8 +18,6 @@ from ..state.collection import counted
 
 STDIN = "-"
 """The name of what comes on stdin."""
-SUFFIXES = (".yaml", ".yml", ".json")
-"""How the names of fixture files end."""
 
 
 def describe(fixtures: Sequence[str], given: bytes = b"") -> Baseline:
@@ -42,12 +41,10 @@ def files_in(name: str) -> list[str]:
     folder = Path(name)
     if not folder.is_dir():
         return [name]
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
     names = [str(path) for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     if not names:
-        raise FixtureError(
-            [Problem(name, 0, 0, "", f"there is no file in it whose name ends in {', '.join(SUFFIXES)}")]
-        )
+        raise FixtureError([Problem(name, 0, 0, "", f"there is no file in it whose name ends in {', '.join(ENDINGS)}")])
     return names
 
 

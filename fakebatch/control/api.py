@@ -328,7 +328,8 @@ def add_records(resource: Resource[Any], request: Request) -> Answer:
     world = request.world
     records = world.collection(resource)
     entries = _entries(request, resource.name)
-    with world.lock, _refused_as(ValueError, 409):
+
+    def add() -> list[str]:
         made = [world.with_id(resource, record) for record in entries]
         keys = list(map(resource.key_of, made))
         for key in keys:
@@ -336,7 +337,10 @@ def add_records(resource: Resource[Any], request: Request) -> Answer:
                 raise ValueError(f"there is {key!r} in {resource.name} already; PUT replaces it")
         for record in made:
             records.add(record)
-    return Answer(201, {"ids": keys})
+        return keys
+
+    with _refused_as(ValueError, 409):
+        return Answer(201, {"ids": world.settle(add)})
 
 
 def put_record(resource: Resource[Any], request: Request) -> Answer:
@@ -347,10 +351,13 @@ def put_record(resource: Resource[Any], request: Request) -> Answer:
     if keys != [key]:
         raise Refusal(400, f"the path is of {key!r}, and the body of {', '.join(map(repr, keys)) or 'nothing'}")
     records = request.world.collection(resource)
-    with request.world.lock:
+
+    def put() -> bool:
         was_there = key in records
         records.put(entries[0])
-    return Answer(204 if was_there else 201)
+        return was_there
+
+    return Answer(204 if request.world.settle(put) else 201)
 
 
 def remove_record(resource: Resource[Any], request: Request) -> Answer:

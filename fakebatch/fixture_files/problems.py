@@ -229,6 +229,7 @@ class _Explaining:
             return
         if "number" in types:
             types = [kind for kind in types if kind != "integer"]
+        types = sorted(types, key=lambda kind: kind == "null")  # "or nothing" comes last, in whatever order they stand
         expected = f"expected {' or '.join(dict.fromkeys(_KINDS[kind] for kind in types))}"
         if schema.get("writeOnly"):
             yield Finding(place, position, f"{expected}; write it in quotes", secret=True)
@@ -257,7 +258,7 @@ def _sections(value: Any, schema: Schema) -> str:
     sections = schema.get("properties", {})
     if isinstance(value, list):
         names = [name for name, section in sections.items() if section.get("type") == "array"]
-        return f"; write the name of a section before it: {', '.join(names)}"
+        return f"; write the name of a section before it: {', '.join(names)}" if names else ""
     return f"; its sections are {', '.join(sections)}" if sections else ""
 
 
@@ -292,7 +293,7 @@ def _advice(value: Any, written: str, schema: Schema, types: Sequence[str]) -> s
 def _like(schema: Schema) -> str:
     """Return what may be written, where the schema tells."""
     if "examples" in schema:
-        return "; write it like " + ", or like ".join(schema["examples"][:_FEW])
+        return "; write it like " + ", or like ".join(map(str, schema["examples"][:_FEW]))
     return f"; write one of {_listed(schema)}" if "enum" in schema else ""
 
 

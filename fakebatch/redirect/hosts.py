@@ -40,7 +40,7 @@ SERVICE_NAME = re.compile(r"batchcompute(-vpc)?\.[a-z0-9-]+\.aliyuncs\.com\.?", 
 
 PLAIN_PORT, TLS_PORT = 80, 443
 
-EXTRA_IS_MISSING = "TLS needs an extra; install it with: pip install 'fakebatch[tls]'"
+TRUSTME_IS_MISSING = "TLS needs the package trustme; install it with: pip install trustme"
 
 _ADDRESSES = {socket.AF_INET: "127.97.108.105", socket.AF_INET6: "::1:6c:6979"}
 """What the names resolve to inside of a redirect: addresses of no machine; connections to them are led elsewhere."""

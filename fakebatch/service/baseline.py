@@ -7,13 +7,14 @@ wrong with it. Knows nothing of any resource.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from .. import scenarios
 from ..errors import FixtureError, Problem
 from ..fixture_files.problems import Finding, Place, all_problems, check, refused
 from ..fixture_files.reading import Entries, Expanded, Files, Kind
@@ -35,13 +36,15 @@ Content = TypeVar("Content")
 def load(*paths: str | os.PathLike[str], given: Mapping[Path, bytes] | None = None) -> Baseline:
     """Load fixture files, and those that they include, as one world. A file that is named twice counts once.
 
-    `given` is what stands in files that are not to be read, by their paths.
+    `fakebatch:throttled` is a scenario of the package. `given` is what stands in files that are not to be read, by
+    their paths.
 
     Raises FixtureError, listing everything that is wrong with all of them.
     """
     loading = _Loading(given or {})
     for path in paths:
-        loading.files.read(Path(path))
+        with scenarios.as_path(str(path)) if scenarios.is_name(str(path)) else nullcontext(Path(path)) as file:
+            loading.files.read(file)
     return loading.baseline()
 
 

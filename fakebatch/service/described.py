@@ -5,13 +5,16 @@ Knows nothing of any resource.
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import msgspec
 
-from ..errors import FieldError, nearest
+from ..errors import FieldError, nearest, unknown
+from ..state.collection import a
 from .records import EXAMPLE_OWNER, LARGEST_OWNER, RecordType, normal_time
 from .rules import BrokenRuleError, Integer, Map, Number, Rules, Text, filled, invalid
+
+Part = TypeVar("Part")
 
 _WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
@@ -140,6 +143,18 @@ class Described(msgspec.Struct, metaclass=DescribedType, frozen=True, kw_only=Tr
         """Return the whole description, with the service's names and with defaults filled in: a copy."""
         data: dict[str, Any] = msgspec.json.decode(self.described)
         return data
+
+
+class ByName(dict[str, Part]):
+    """The parts of a record by their names. `noun` is what one of them is called."""
+
+    def __init__(self, noun: str, parts: Mapping[str, Part]) -> None:
+        super().__init__(parts)
+        self._noun = noun
+
+    def __missing__(self, name: object) -> Part:
+        """Raise KeyError, with the nearest name."""
+        raise KeyError(unknown(name, a(self._noun), self))
 
 
 def located(error: BrokenRuleError) -> FieldError:

@@ -246,19 +246,19 @@ class Resource(Room, Generic[Record]):
         least_items: int = 0,
     ) -> None:
         super().__init__(name)
-        self.noun = noun
-        self.record = record
-        self.owner_of = owner_of
-        self.key = key
-        self.catalogue = catalogue
-        self.key_field = python_name(key)
+        self.noun: str = noun
+        self.record: type[Record] = record
+        self.owner_of: Callable[[Record], int | None] = owner_of
+        self.key: str = key
+        self.catalogue: tuple[Record, ...] = catalogue
+        self.key_field: str = python_name(key)
         self.key_of: Callable[[Record], str] = identity or (lambda record: str(getattr(record, self.key_field)))
-        self.place = place
-        self.numbered = numbered
-        self.grown = grown
-        self.collection = collection
-        self.least_items = least_items
-        self.path_parameter = f"{record.__name__}{key}"
+        self.place: Callable[[str], Any] | None = place
+        self.numbered: Callable[[int], str] | None = numbered
+        self.grown: Grown[Record] | None = grown
+        self.collection: type[Collection[Record]] = collection
+        self.least_items: int = least_items
+        self.path_parameter: str = f"{record.__name__}{key}"
         """By which name paths have its key."""
         self.entry_rules: Rules | None = record.fields() if issubclass(record, Described) else None
         """The fields that one may be written with in a fixture file; None if these are the fields of the record."""

@@ -6,7 +6,9 @@ the time. Knows nothing of what jobs and clusters are.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
+from inspect import signature
 from typing import Any, Literal, NamedTuple, Self
 
 import msgspec
@@ -129,12 +131,17 @@ class Fail(msgspec.Struct, frozen=True):
     """Which instances fail, and how. Without a task, the job itself fails, out of Waiting."""
 
     task: str | None = None
+    """The name, with `*` and `?`."""
     instance: int | None = None
     """None: all instances of the task."""
     attempts: int | None = None
     """How many of its attempts fail, from the first on; None: all."""
     exit_code: int = 1
     message: str = ""
+
+    def is_for(self, task: str) -> bool:
+        """Tell whether it is for instances of a task."""
+        return self.task is not None and fnmatchcase(task, self.task)
 
     def result(self) -> Result:
         """Return what an instance ends with."""
@@ -259,6 +266,8 @@ class RuleBuilder:
     ) -> Self:
         """Let instances of a task end with this exit code: all, or one; at all attempts, or at the first few.
 
+        `task` is a name, with `*` and `?`.
+
         Without a task, the job itself fails with the message, out of Waiting. Raises TypeError for a value of a wrong
         type, and ValueError for a number out of range, or for what belongs to a task without one.
         """
@@ -281,11 +290,19 @@ class RuleBuilder:
         """Call a function for each attempt of each instance, when it ends: it is what the instance does.
 
         It is called in a thread of the server's, or in the one that looks at the job from Python, and must not ask for
-        the job itself. An `Exception` that it raises fails the instance. Raises TypeError for what can't be called.
+        the job itself. An `Exception` that it raises fails the instance. Raises TypeError for what can't be called with
+        one argument: there, each instance would fail without a word of why.
         """
         self._is_for_jobs("run")
         if not callable(function):
             raise TypeError(f"run takes a function of an Attempt, not {function!r}")
+        with suppress(ValueError):  # of some that are built in, nobody knows what they take
+            takes = signature(function, follow_wrapped=False)
+            try:
+                takes.bind(None)
+            except TypeError as error:
+                wanted = "run takes a function that is called with an Attempt, and nothing else"
+                raise TypeError(f"{wanted}: {error}") from None
         return self._with(function=function)
 
     def _is_for_jobs(self, method: str) -> None:

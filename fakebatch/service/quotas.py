@@ -9,12 +9,25 @@ from typing import Any, ClassVar
 import msgspec
 
 from .operation import Parameters, Room, View
-from .rules import Field, Integer, List, Rules
+from .rules import Field, Integer, List, Number, Rules
 
 QUOTAS = Room("quotas")
 
 LIMITS = {"Clusters": "clusters", "VMs": "VMs that clusters want", "Jobs": "jobs that have not ended"}
 """What can be limited: `QuotaExhausted` is answered where one more would be too many."""
+
+
+class _Network(Field, frozen=True, kw_only=True):
+    """Which networks there are for a type: each true or false."""
+
+    def problem(self, value: Any) -> str:
+        """Return what is wrong with a value."""
+        told = isinstance(value, dict) and all(isinstance(inner, bool) for inner in value.values())
+        return "" if told else "It must be an object such as {Classic: false, Vpc: true}."
+
+
+_SIZE: Rules = {"CpuCore": Integer(least=1), "MemorySize": Number(), "Network": _Network()}
+"""What an instance type may tell of itself."""
 
 
 class _InstanceTypes(Field, frozen=True, kw_only=True):
@@ -30,6 +43,9 @@ class _InstanceTypes(Field, frozen=True, kw_only=True):
             name = item.get("InstanceType") if isinstance(item, dict) else item
             if not isinstance(name, str) or not name:
                 return "Each must be a name, or have InstanceType."
+            for field, rule in _SIZE.items() if isinstance(item, dict) else ():
+                if problem := rule.problem(item[field]) if field in item else "":
+                    return f"The {field} of {name}: {problem[0].lower()}{problem[1:]}"
         return ""
 
 

@@ -4,6 +4,7 @@ One table of a resource serves three ends: it refuses (`check`), it fills in wha
 the JSON Schema of the same fields: in fixture files, in requests, and in answers. Knows nothing of any resource.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
@@ -302,6 +303,8 @@ class Number(Field, frozen=True, kw_only=True):
     def problem(self, value: Any) -> str:
         """Return what is wrong with a value."""
         number = isinstance(value, int | float) and not isinstance(value, bool)
+        if isinstance(value, float) and not math.isfinite(value):
+            return "It must be finite."  # JSON has no other; YAML has
         return "" if number else "Its type must be number."
 
 

@@ -174,7 +174,7 @@ _Length = Annotated[
 class FailEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Instances that fail; without a task, the job itself does, out of Waiting."""
 
-    task: Annotated[_Text, Meta(description="The name of the task.")] | UnsetType = UNSET
+    task: Annotated[_Text, Meta(description="The name of the task, with * and ?.")] | UnsetType = UNSET
     instance: (
         Annotated[int, Meta(ge=0, description="The number of the instance; all if it is left out.")] | UnsetType
     ) = UNSET

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self, cast
 
 import msgspec
@@ -98,12 +99,14 @@ class Step(msgspec.Struct, frozen=True):
     """The names of resources, and keys of records to remove from them."""
     becomes: str = ""
     """The state in which what the request names is then; empty: that in which it is."""
+    near: str = ""
+    """How near it came to acting, if it is one of the unused steps."""
 
     def matches(self, operation: str, parameters: Parameters, account: str, host: str) -> bool:
         """Tell whether a request is one that the step counts."""
         return (
             self.operation in (ANY, operation)
-            and all(_text(parameters.get(name)) == value for name, value in self.where)
+            and all(text_of(parameters.get(name)) == value for name, value in self.where)
             and self.account in (None, account)
             and (self.host is None or fnmatchcase(host.lower(), self.host.lower()))
         )
@@ -170,7 +173,8 @@ class Step(msgspec.Struct, frozen=True):
         text = f"{self.trigger}: {'; '.join(effects) or 'nothing'}"
         return f"{self.origin}: {text}" if self.origin else text
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return f"{self} ({self.near})" if self.near else str(self)
 
 
 class StepBuilder:
@@ -180,7 +184,10 @@ class StepBuilder:
     parameter that is absent counts as empty), that `account` (an access key Id) signed, and that came for `host` (a
     host name, with `*`), at the calls that `calls` names (see `CallNumbers`; without it, at each).
 
-    `changed` is called with the step after each effect, with the first one as well.
+    It is in the script from its first effect on, until `remove()`; in a `with` statement, until the end of its block.
+
+    `changed` is called with the step after each effect, with the first one as well, and `removed` when it is taken out
+    of the script, with whether it is to be forgotten: whoever took it out does not care whether it has acted.
 
     Raises ValueError for an unknown operation or parameter and for malformed `calls`, and TypeError for values of a
     wrong type.
@@ -195,6 +202,7 @@ class StepBuilder:
         host: str | None = None,
         origin: str = "",
         changed: Callable[[Step], None] = lambda _: None,
+        removed: Callable[[bool], None] = lambda _: None,
     ) -> None:
         check_operation(operation, ANY)
         for name, value in (("account", account), ("host", host)):
@@ -218,6 +226,8 @@ class StepBuilder:
         self.attempted: bool = False
         """Whether it was told to have an effect, be it with a mistake that was refused."""
         self._changed = changed
+        self._removed = removed
+        self._in_script: bool | None = False  # None: not any more
 
     def fail(self, /, code: str, *, status: int | None = None, message: str | None = None, **arguments: object) -> Self:
         """Answer with an error: a documented code, whose status and message are filled in, with the message's arguments
@@ -315,13 +325,20 @@ class StepBuilder:
             added.append((resource.name, record))
         return self._with(add=(*self.step.add, *added))
 
-    def remove(self, *ids: str, resource: str = RESOURCES[0].name) -> Self:
-        """Take records of a resource out of the world before the call is carried out.
+    def remove(self, *ids: str, resource: str | None = None) -> Self:
+        """Take records of a resource (`"jobs"`; images where it is not said) out of the world before the call is
+        carried out. One that is not there is passed over.
 
-        One that is not there is passed over. Raises TypeError for an Id that is no text, and ValueError for an unknown
-        resource.
+        Without Ids, `step.remove()`, take the step itself out of the script: from now on it does nothing.
+
+        Raises TypeError for an Id that is no text, and ValueError for an unknown resource, and for a step that is not
+        in the script.
         """
         self.attempted = True
+        if not ids and resource is None:
+            self._take_out(forget=True)
+            return self
+        resource = resource or RESOURCES[0].name
         names = [known.name for known in RESOURCES]
         if resource not in names:
             raise ValueError(unknown(resource, "a resource", names))
@@ -348,7 +365,31 @@ class StepBuilder:
         if self.step.outcome:
             raise ValueError("a step has one outcome: fail, drop or reply; make a second step for another")
 
+    def __enter__(self) -> Self:
+        self._check_in_script()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._in_script:  # it was not removed inside
+            self._take_out(forget=False)
+
+    def _take_out(self, *, forget: bool) -> None:
+        self._check_in_script()
+        self._in_script = None
+        self._removed(forget)
+
+    def _check_in_script(self) -> None:
+        if self._in_script is None:
+            raise ValueError(f"{self.step}: this step was removed already; make another one")
+        if not self._in_script:
+            raise ValueError(f"{self.step.trigger}: this step has no effect yet; give it {EFFECTS_LISTED}")
+
     def _with(self, **effects: Any) -> Self:
+        if self._in_script is None:
+            self._check_in_script()
+        self._in_script = True
         self.step = msgspec.structs.replace(self.step, **effects)
         self._changed(self.step)
         return self
@@ -395,10 +436,10 @@ def _check_where(operation: str, where: object) -> tuple[tuple[str, str], ...]:
             raise ValueError(f"{whose} {has} parameter {name!r}{hint}")
         if not isinstance(value, str | int | float):
             raise TypeError(f"the value of {name} in where is a text or a number, not {value!r}")
-    return tuple((name, _text(value)) for name, value in where.items())
+    return tuple((name, text_of(value)) for name, value in where.items())
 
 
-def _text(value: object) -> str:
+def text_of(value: object) -> str:
     """Return the value of a parameter as text: JSON, for one from a body that is no text."""
     return value if isinstance(value, str) else json.dumps(value)
 

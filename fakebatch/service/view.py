@@ -64,7 +64,7 @@ class WorldView:
         self._world = world
         self._operation = operation
         self.caller = caller
-        self.noted = ""
+        self.noted: str = ""
         self._polled: list[Resource[Any]] = []
 
     @property

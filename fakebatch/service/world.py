@@ -7,6 +7,7 @@ import itertools
 import threading
 from array import array
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from datetime import datetime, timedelta
 from functools import partial
@@ -25,6 +26,7 @@ from ..state.nonces import Nonces
 from ..state.tokens import Tokens
 from .accounts import Account
 from .description import Baseline
+from .near_misses import near_miss
 from .operation import Operation, Parameters, Record, Resource
 from .progress import (
     End,
@@ -45,6 +47,7 @@ from .script import EFFECTS_LISTED, CallNumbers, Step, StepBuilder
 from .view import Life, WorldView
 
 Answer = TypeVar("Answer")
+Change = Callable[[], None]
 
 _NO_POLLS: "array[int]" = array("q")
 
@@ -118,6 +121,7 @@ class World:
         """Which nonces of which access key were used."""
         self.epoch: int = 0
         """Counts the resets: what an earlier epoch began must leave no trace in a later one."""
+        self._first_epoch = 0
         self._failures: list[BaseException] = []
         self._rules: list[tuple[int, Rule]] = []
         """In the order in which they are tried, each with the number by which it is taken away."""
@@ -127,7 +131,8 @@ class World:
         self._results: dict[ResultKey, Result] = {}
         self._numbers: dict[str, int] = {}
         self._events: list[Event] = []
-        self._performing = False
+        self._changing = False
+        """Whether who holds the lock is amid what is one change: no function of the user's is called meanwhile."""
         self._running = threading.RLock()
         """Held while functions of the user's run, so that each is called once."""
         self._expect: Any = None
@@ -138,6 +143,7 @@ class World:
         """Take a lock of its own for a forked child: another thread may have held that of the parent."""
         self.lock = threading.RLock()
         self._running = threading.RLock()
+        self._changing = False
         self.clock.lock = self.lock
         self.calls.renew_lock(self.lock)
         for collection in self.collections.values():
@@ -178,6 +184,7 @@ class World:
             self._unfinished.clear()
             self._failures.clear()
             self.reset()
+            self._first_epoch = self.epoch
 
     def reset(self) -> None:
         """Return to the baseline: records, script, calls, tokens, nonces, `expect`, and the Ids of new records."""
@@ -346,20 +353,35 @@ class World:
         self._polls.setdefault((resource.name, partition), array("q")).append(self.clock.micros())
 
     def settle(self, read: Callable[[], Answer]) -> Answer:
-        """Return what `read` returns under the lock, after calling the functions on which it depends.
+        """Return what `read` returns, as one change, after calling the functions on which it depends.
 
-        Inside of an operation these are not called, for it holds the lock: `PendingError` is raised.
+        These are called once the lock is free: inside of another change, `PendingError` is raised for whoever began it.
         """
         while True:
             with self.lock:
-                if self._performing:
+                if self._changing:
                     return read()
                 try:
-                    return read()
+                    return self._as_one_change(read)
                 except PendingError as error:
                     pending = error
                 epoch = self.epoch
             self.work(pending, epoch)
+
+    def _as_one_change(self, do: Callable[[], Answer]) -> Answer:
+        """Return what `do` returns. If it raises `PendingError`, the Ids that it made will be made again.
+
+        The lock is held.
+        """
+        numbers = self._numbers.copy()
+        self._changing = True
+        try:
+            return do()
+        except PendingError:
+            self._numbers = numbers
+            raise
+        finally:
+            self._changing = False
 
     def work(self, pending: PendingError, epoch: int) -> None:
         """Call the functions on which something depends that somebody looks at, and keep what they return."""
@@ -402,7 +424,13 @@ class World:
                     self._unfinished = [other for other in self._unfinished if other is not builder]
                     scripted.append(self.add_step(step))
 
-        builder = StepBuilder(operation, calls, where, account, host, changed=changed)
+        def removed(forget: bool) -> None:
+            with self.lock, suppress(ValueError):  # a reset has taken it out already
+                if forget:
+                    self._every_step.remove(scripted[0])
+                self.script.remove(scripted[0])
+
+        builder = StepBuilder(operation, calls, where, account, host, changed=changed, removed=removed)
         self._unfinished = [other for other in self._unfinished if not other.attempted]
         self._unfinished.append(builder)
         return builder
@@ -428,17 +456,36 @@ class World:
         with self.lock:
             return [step.step for step in self.script if step.acts_on(operation, parameters, account, host)]
 
-    def change(self, steps: list[Step], operation: Operation, parameters: Parameters, epoch: int) -> None:
-        """Make the changes to the records that steps have for a call. Raises StaleError after a reset."""
+    def changes(self, steps: list[Step], operation: Operation, parameters: Parameters) -> list[Change]:
+        """Return the changes to the records that steps have for a call, for `change`."""
+        changes: list[Change] = []
+        for step in steps:
+            changes += (partial(self._discard, name, key) for name, key in step.remove)
+            changes += (partial(self._put, name, record) for name, record in step.add)
+            if step.becomes:
+                changes.append(partial(self._become, operation, parameters, step.becomes))
+        return changes
+
+    def change(self, changes: list[Change], epoch: int) -> None:
+        """Make changes, and take each off the list that is made.
+
+        Raises StaleError after a reset, and PendingError if functions are to be called before the rest.
+        """
+
+        def act() -> None:
+            while changes:
+                changes[0]()
+                del changes[0]
+
         with self.lock:
             self._check_epoch(epoch)
-            for step in steps:
-                for name, key in step.remove:
-                    self.collections[name].discard(key)
-                for name, record in step.add:
-                    self.collections[name].put(record)
-                if step.becomes:
-                    self._become(operation, parameters, step.becomes)
+            self._as_one_change(act)
+
+    def _discard(self, name: str, key: str) -> None:
+        self.collections[name].discard(key)
+
+    def _put(self, name: str, record: Any) -> None:
+        self.collections[name].put(record)
 
     def _become(self, operation: Operation, parameters: Parameters, state: str) -> None:
         """Let what a request names be in a state. What is not there stays so."""
@@ -458,18 +505,13 @@ class World:
         with self.lock:
             self._check_epoch(epoch)
             view = WorldView(self, operation, caller)
-            numbers = self._numbers.copy()
-            self._performing = True
             try:
-                return operation.function(view, parameters), view.noted
+                return self._as_one_change(lambda: operation.function(view, parameters)), view.noted
             except PendingError:
-                self._numbers = numbers
                 view.take_back()
                 raise
             except RecursionError:  # of what is nested deeper than Python goes
                 raise ApiError("InvalidJsonFormat") from None
-            finally:
-                self._performing = False
 
     def use_nonce(self, nonce: tuple[str, str], now: datetime, window: timedelta, epoch: int) -> None:
         """Use up a nonce of an access key, for so long.
@@ -493,13 +535,17 @@ class World:
 
     @property
     def unused_steps(self) -> list[Step]:
-        """The steps of the script that have not acted since the last reset."""
-        return [step.step for step in self.script if not step.used]
+        """The steps of the script that have not acted since the last reset, with how `near` they came."""
+        return [self._unused(step) for step in self.script if not step.used]
 
     @property
     def never_used_steps(self) -> list[Step]:
         """The steps that have not acted since the world was begun, in none of its epochs."""
-        return [step.step for step in self._every_step if not step.ever_used]
+        return [self._unused(step) for step in self._every_step if not step.ever_used]
+
+    def _unused(self, step: ScriptedStep) -> Step:
+        since = " since the last reset" if self.epoch != self._first_epoch else ""
+        return msgspec.structs.replace(step.step, near=near_miss(step.step, step.seen, self.calls, since))
 
     def tell(self, error: BaseException) -> None:
         """Keep what a callback of the user's, or the fake itself, raised, for the test to be told of it."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 from types import MappingProxyType, UnionType
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import msgspec
 
@@ -283,6 +283,11 @@ class Calls(Sequence[Call]):
 
     def __iter__(self) -> Iterator[Call]:
         return iter(list(self._calls))
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, Calls | list | tuple) else NotImplemented
+
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # what is equal now may differ after the next request
 
     def __repr__(self) -> str:
         return "\n".join(map(str, self)) or "<no calls>"

@@ -9,8 +9,12 @@ Clock = Callable[[], datetime]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_LAST = datetime.max.replace(tzinfo=UTC)
 _LONGEST = 100 * 366 * 86_400
 """In seconds: to be advanced further is taken for a mistake in the unit."""
+
+_FIRST = 1
+"""The earliest moment, in microseconds since 1970: 0 is what is not known yet. Clocks are frozen at 1970 as well."""
 
 
 def utc_now() -> datetime:
@@ -48,14 +52,20 @@ class WorldClock:
     def advance(self, seconds: float) -> None:
         """Let it go on by so many seconds, until the next reset.
 
-        Raises TypeError for what is no number, and ValueError for one that is negative, or more than a century.
+        Raises TypeError for what is no number, and ValueError for one that is negative, more than a century, or leads
+        beyond the year 9999.
         """
         if isinstance(seconds, bool) or not isinstance(seconds, int | float):
             raise TypeError(f"a clock is advanced by a number of seconds, not by {seconds!r}")
         if not 0 <= seconds <= _LONGEST:
             raise ValueError(f"a clock is advanced by 0 to {_LONGEST} seconds, not by {seconds!r}; it never goes back")
+        further = round(seconds * 1_000_000)
         with self.lock:
-            self._advanced += round(seconds * 1_000_000)
+            if self.micros() + further > micros(_LAST):
+                raise ValueError(
+                    f"a clock is not advanced beyond the year 9999, as by {seconds!r} seconds; reset it first"
+                )
+            self._advanced += further
 
     @property
     def advanced(self) -> float:
@@ -69,7 +79,7 @@ class WorldClock:
     def micros(self) -> int:
         """Return the time in microseconds since 1970. It never goes back, whatever the clock does."""
         with self.lock:
-            self._latest = max(self._latest, micros(self._now()) + self._advanced)
+            self._latest = max(self._latest, max(_FIRST, micros(self._now())) + self._advanced)
             return self._latest
 
     def reset(self) -> None:

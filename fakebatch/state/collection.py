@@ -171,11 +171,14 @@ class Collection(Generic[Record]):
     def add(self, record: Record) -> None:
         """Add a record. Raises ValueError if its key is there already, and TypeError for what is no valid record."""
         self._check(record)
-        with self.lock:
-            record = self._begun(record)
-            if self._key(record) in self:
-                raise ValueError(f"there is {a(self._noun)} {self._key(record)!r} already; remove it first")
-            self._set(self._key(record), record)
+
+        def act() -> None:
+            begun = self._begun(record)
+            if self._key(begun) in self:
+                raise ValueError(f"there is {a(self._noun)} {self._key(begun)!r} already; remove it first")
+            self._set(self._key(begun), begun)
+
+        self._settled(act)
 
     def create(self, record: Record) -> None:
         """Add a record that an operation made: it is valid, and its key is new."""
@@ -185,9 +188,12 @@ class Collection(Generic[Record]):
     def put(self, record: Record) -> None:
         """Add a record, in the place of the one with its key if there is one. Raises TypeError as `add` does."""
         self._check(record)
-        with self.lock:
-            record = self._begun(record)
-            self._set(self._key(record), record)
+
+        def act() -> None:
+            begun = self._begun(record)
+            self._set(self._key(begun), begun)
+
+        self._settled(act)
 
     def _begun(self, record: Record) -> Record:
         return self._life.begin(record) if self._life else record
@@ -216,15 +222,21 @@ class Collection(Generic[Record]):
 
     def remove(self, key: str) -> None:
         """Remove a record. Raises KeyError if there is none of this key."""
-        with self.lock:
+
+        def act() -> None:
             self[key]  # raises, with the nearest key
             self._set(key, None)
 
+        self._settled(act)
+
     def discard(self, key: str) -> None:
         """Remove a record if it is there. Raises TypeError for a key that is no text."""
-        with self.lock:
+
+        def act() -> None:
             if key in self:
                 self._set(key, None)
+
+        self._settled(act)
 
     def _set(self, key: str, record: Record | None) -> None:
         """Make `record` the one of this key (None: make it absent), and remember what the baseline had.

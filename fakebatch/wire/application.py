@@ -21,7 +21,7 @@ from ..service.operation import API_VERSION, Answered, Operation, Page, Paramete
 from ..service.progress import PendingError
 from ..service.registry import match
 from ..service.script import NO_BODY, Failure, Step, encode_body
-from ..service.world import StaleError, World
+from ..service.world import Change, StaleError, World
 from ..state.calls import Call, host_name
 from ..state.clock import utc_now
 from ..state.parameters import METHODS_WITH_A_BODY, MOST_BODY_BYTES, parse_body, parse_query, too_large
@@ -95,6 +95,8 @@ class _Exchange:
         """What is wrong with the body. No exception: that would hold all this, and be held by it."""
         self.was_put_off = False
         self.steps: list[Step] = []
+        self.changes: list[Change] = []
+        """What the steps have yet to change."""
         self.outcome: Step | None = None
         """The step that answers in the place of the service, or cuts its answer short."""
 
@@ -126,11 +128,13 @@ class _Exchange:
         """Find what the script has for the request, and wait for so long as it says."""
         assert self.operation  # noqa: S101 - begin() found it
         self.epoch = self.world.epoch
+        self.steps, self.changes, self.outcome = [], [], None  # of a script that a reset has dropped
         if self.world.script:
             account = signatures.access_key_id(self.environ.get("HTTP_AUTHORIZATION", ""))
             host = host_name(self.environ.get("HTTP_HOST", ""))
             self.steps = self.world.apply_script(self.operation.name, self.parameters, account, host)
             self.outcome = next((step for step in self.steps if step.outcome), None)
+            self.changes = self.world.changes(self.steps, self.operation, self.parameters)
             delay = sum(step.delay for step in self.steps)
             if delay:
                 return self._later(delay, self.carry_out)
@@ -158,8 +162,10 @@ class _Exchange:
     def _carry_out(self) -> Callable[[], Body]:
         step = self.outcome
         if self.steps:
-            assert self.operation  # noqa: S101 - begin() found it
-            self.world.change(self.steps, self.operation, self.parameters, self.epoch)
+            try:
+                self.world.change(self.changes, self.epoch)
+            except PendingError as error:
+                return self._work(error, self._carry_out)
         if step is None or step.drop == "during":
             self._admit()
             return self._perform()
@@ -183,8 +189,7 @@ class _Exchange:
         try:
             result, self.note = self.world.perform(self.operation, self.caller, self.parameters, self.epoch)
         except PendingError as error:
-            work = partial(self.world.work, error, self.epoch)
-            return lambda: self._aside(work, lambda: self._do(self._perform))
+            return self._work(error, self._perform)
         self.status = self.operation.status
         if isinstance(result, Answered):
             self.status, result = result
@@ -192,6 +197,11 @@ class _Exchange:
         if isinstance(result, Page):
             self.items = len(result.items)
         return self.conclude
+
+    def _work(self, pending: PendingError, again: Callable[[], Callable[[], Body]]) -> Callable[[], Body]:
+        """Call the functions that are to be called before a part of the work, and then do that again."""
+        work = partial(self.world.work, pending, self.epoch)
+        return lambda: self._aside(work, lambda: self._do(again))
 
     def _refuse(self, error: ApiError) -> None:
         self.status, self.code = error.status, error.code

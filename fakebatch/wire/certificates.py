@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ServerError
 from ..forks import always_in_child
-from ..redirect.hosts import EXTRA_IS_MISSING, SERVICE_NAME, SSLContext
+from ..redirect.hosts import SERVICE_NAME, TRUSTME_IS_MISSING, SSLContext
 
 if TYPE_CHECKING:
     import trustme
@@ -48,7 +48,7 @@ def _authority() -> "trustme.CA":
     try:
         import trustme
     except ModuleNotFoundError:
-        raise ServerError(EXTRA_IS_MISSING) from None
+        raise ServerError(TRUSTME_IS_MISSING) from None
     return trustme.CA(organization_name="fakebatch")
 
 

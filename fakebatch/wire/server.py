@@ -95,6 +95,8 @@ class Server:
         """The connections that wait for their clients, and until when; those that wait the longest come first."""
         self._report = report
         self._listeners: list[_Listener] = []
+        self._hanging_up: list[threading.Event] = []
+        """Those who wait for connections to be dropped: what ends the loop ends that as well."""
         self._timers: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
         self._handed_over: deque[Callable[[], object]] = deque()
@@ -161,17 +163,19 @@ class Server:
         done = threading.Event()
 
         def drop() -> None:
-            try:
-                for listener in self._listeners:
-                    listener.accept(_BACKLOG)
-                for connection in list(self.connections):
-                    connection.close()
-            finally:  # it may be that nothing listens any more: then the loop ends, and nobody is to wait for it
-                done.set()
+            for listener in self._listeners:
+                listener.accept(_BACKLOG)
+            for connection in list(self.connections):
+                connection.close()
+            done.set()
 
-        if not self.is_stopping:
-            self.run_soon(drop)
-            done.wait(_STOP_SECONDS)
+        with self._lock:
+            if self.is_closed:
+                return
+            self._hanging_up.append(done)
+        self.run_soon(drop)
+        done.wait(_STOP_SECONDS)
+        self._hanging_up.remove(done)
 
     def run_soon(self, function: Callable[[], object]) -> None:
         """Have a function run in the server's thread; from any thread. After a stop, nothing happens."""
@@ -275,6 +279,8 @@ class Server:
             if self.is_closed:
                 return
             self.is_closed = True
+            for done in self._hanging_up:
+                done.set()
             self.selector.close()
             self._awake.close()
             self._wake.close()

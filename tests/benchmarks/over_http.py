@@ -8,8 +8,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -43,30 +43,26 @@ class Served(NamedTuple):
 @contextmanager
 def served(names: Iterable[str], beside: Path | None) -> Iterator[dict[str, Served]]:
     """Run these peers, and the version beside if there is one, in a process of its own each."""
-    with ExitStack() as stack:
-        served = {
-            peer: stack.enter_context(_process([name], folder))
-            for peer, (name, folder) in with_beside(names, beside).items()
-        }
-        yield {peer: only for peer, (only,) in served.items()}
-
-
-@contextmanager
-def _process(names: Sequence[str], folder: Path | None = None) -> Iterator[list[Served]]:
-    """Run these peers in one process."""
-    process = subprocess.Popen(
-        [sys.executable, str(_HERE / "peers.py"), *names],
-        env=environment(folder),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
+    processes = {
+        peer: subprocess.Popen(
+            [sys.executable, str(_HERE / "peers.py"), name],
+            env=environment(folder),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        for peer, (name, folder) in with_beside(names, beside).items()
+    }
     try:
-        assert process.stdout
-        yield [Served(port, process.pid) for port in json.loads(process.stdout.readline())]
+        yield {
+            name: Served(json.loads(process.stdout.readline()), process.pid)
+            for name, process in processes.items()
+            if process.stdout
+        }
     finally:
-        process.kill()
-        process.communicate()
+        for process in processes.values():
+            process.kill()
+            process.communicate()
 
 
 class Block(NamedTuple):
@@ -104,7 +100,7 @@ def _one_after_another(ask: Callable[[], object], count: int) -> list[float]:
 
 def pages(beside: Path | None) -> Iterator[Row]:
     """Ask each peer for the page, as the SDK does."""
-    with served((name for name in PEERS if name != CONTROLLED), beside) as peers:
+    with served([name for name in PEERS if name != CONTROLLED], beside) as peers:
         asks = {name: partial(describe_images if name == MOTO else fetch, peer.port) for name, peer in peers.items()}
         in_turn({name: partial(_one_after_another, ask, 20) for name, ask in asks.items()}, 1)
         blocks = in_turn(
@@ -120,6 +116,15 @@ def pages(beside: Path | None) -> Iterator[Row]:
     if sys.platform == "linux":
         spent = _samples(blocks, lambda taken: taken.processor, _MICRO)
         yield from compared("page of 50, the server's processor time (µs)", spent, {})
+
+
+def control(_beside: Path | None) -> Iterator[Row]:
+    """Ask for the page with and without the control interface: who does not use it does not pay for it."""
+    with served((CONTROLLED, FAKEBATCH), None) as peers:
+        asks = {name: partial(_one_after_another, partial(fetch, peer.port), 100) for name, peer in peers.items()}
+        taken = in_turn(asks, 40)
+    samples = {name: Sample.of(map(statistics.median, times), _MICRO) for name, times in taken.items()}
+    yield from compared("page of 50, control on, p50 (µs)", samples, {FAKEBATCH: "<= 1.02"}, CONTROLLED)
 
 
 def connections(beside: Path | None) -> Iterator[Row]:
@@ -179,27 +184,6 @@ def slow(_beside: Path | None) -> Iterator[Row]:
         yield from compared(f"page beside {SLOW_CLIENTS} slow clients, {label} (µs)", samples, {_ALONE: target})
     if threads:
         yield Row(f"threads beside {SLOW_CLIENTS} slow clients", Sample.of(threads), target="<= 3")
-
-
-def control(_beside: Path | None) -> Iterator[Row]:
-    """Ask for the page where there is the control interface, and where there is not, in short turns.
-
-    Both are in one process: from one process to the next the same differs by more than is looked for.
-    """
-    names = (CONTROLLED, FAKEBATCH)
-    with _process(names) as served:
-        asks = {
-            name: partial(block, peer, partial(_one_after_another, partial(fetch, peer.port), 20))
-            for name, peer in zip(names, served, strict=True)
-        }
-        in_turn(asks, 20)
-        blocks = in_turn(asks, 300)
-    p50 = _samples(blocks, partial(Block.percentile, part=0.5), _MICRO)
-    target = {FAKEBATCH: "<= 1.02"}
-    yield from compared("page of 50, fresh connection, with control, p50 (µs)", p50, target, CONTROLLED)
-    if sys.platform == "linux":
-        spent = _samples(blocks, lambda taken: taken.processor, _MICRO)
-        yield from compared("page of 50, with control, the server's processor time (µs)", spent, target, CONTROLLED)
 
 
 def requests(_beside: Path | None) -> Iterator[Row]:

@@ -1,7 +1,6 @@
 """The servers that are compared.
 
-Each is run in a process of its own: `python peers.py NAME` prints its port in a list, and serves until its standard
-input ends. With several names it is one process for all.
+Each is run in a process of its own: `python peers.py NAME` prints its port, and serves until its standard input ends.
 """
 
 import json
@@ -35,7 +34,7 @@ HEADERS = {
 }
 
 FAKEBATCH = "fakebatch"
-CONTROLLED = "fakebatch with control"
+CONTROLLED = "fakebatch, control on"
 LIMIT = "the limit"
 CANNED = "canned application, our server"
 HTTPSERVER = "pytest-httpserver"
@@ -80,7 +79,7 @@ def fakebatch() -> int:
 
 
 def controlled() -> int:
-    """Serve 120 images with the control interface beside them."""
+    """Serve 120 images, with the control interface beside them."""
     from fakebatch import FakeBatch
 
     return FakeBatch(PAGING, control=True).start().port
@@ -159,7 +158,7 @@ PEERS: dict[str, Callable[[], int]] = {
 def main() -> None:
     """Serve."""
     logging.disable()  # the peers log requests, and have to write that down before they answer
-    print(json.dumps([PEERS[name]() for name in sys.argv[1:]]), flush=True)
+    print(json.dumps(PEERS[sys.argv[1]]()), flush=True)
     sys.stdin.read()
 
 

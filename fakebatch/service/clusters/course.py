@@ -81,9 +81,9 @@ class Course:
     """A cluster on its way: what it is now, and what is done to it."""
 
     def __init__(self, state: ClusterState, fleet: Fleet) -> None:
-        self.state = state
-        self.groups = dict(fleet.groups)
-        self.changed = False
+        self.state: ClusterState = state
+        self.groups: dict[str, tuple[Batch, ...]] = dict(fleet.groups)
+        self.changed: bool = False
         self.happened: list[Entry] = []
         self._before = fleet
         self._rule = fleet.rule

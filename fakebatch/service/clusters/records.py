@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, overload
 import msgspec
 from msgspec import Meta
 
-from ..described import EXAMPLE_TIME, OWNER, TIME, Described, check_id, encode, events_of, time_of
+from ..described import EXAMPLE_TIME, OWNER, TIME, ByName, Described, check_id, encode, events_of, time_of
 from ..progress import Event, Present
 from ..records import EXAMPLE_OWNER, format_micros, micros_of
 from ..rules import Integer, Object, Rules, Text, object_schema, without_nulls
@@ -258,7 +258,8 @@ class Cluster(Described, frozen=True, kw_only=True):
         """Its groups, by name."""
         names, fleet = _Names(self.id), self.fleet
         described = self.description_data()["Groups"]
-        return {name: Group(name, group, names, fleet.groups[name]) for name, group in described.items()}
+        groups = {name: Group(name, group, names, fleet.groups[name]) for name, group in described.items()}
+        return ByName("group", groups)
 
     @property
     def metrics(self) -> Metrics:

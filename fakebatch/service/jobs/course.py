@@ -145,19 +145,22 @@ class Course:
     """A job on its way: what it is now, and what is done to it. `state`, `message`, `tasks` and so on may be read."""
 
     def __init__(self, job: "Goes", run: Run, present: Present) -> None:
-        self.job = job
-        self.rule = run.rule
-        self.tasks = dict(run.tasks)
+        self.job: Goes = job
+        self.rule: Rule = run.rule
+        self.tasks: dict[str, TaskRun] = dict(run.tasks)
         self.state: JobState = job.state
         self.message: str = job.message
-        self.run = run
-        self.present = present
-        self.entered, self.since, self.start, self.end = run.entered, run.since, run.start, run.end
-        self.polled = run.polled
+        self.run: Run = run
+        self.present: Present = present
+        self.entered: int = run.entered
+        self.since: int = run.since
+        self.start: int = run.start
+        self.end: int = run.end
+        self.polled: int = run.polled
         self._shown = 0
         """How many polls show what begins now: one, while it is polled."""
-        self.gone = False
-        self.changed = False
+        self.gone: bool = False
+        self.changed: bool = False
         self._next = (run.next_due, run.next_poll) if run.next_poll else None
         self._events: list[tuple[str, int, str, int | None]] = []
 
@@ -167,7 +170,7 @@ class Course:
         """Let the clock go on to a moment."""
         while (due := self.next_changes()[0]) <= moment:
             if self.state == WAITING:
-                self._begin_running(int(due))
+                self._leave_waiting(int(due))
             else:
                 over = [name for name in self._running() if self._due_of(self.tasks[name]) == due]
                 self._end_attempts(over, int(due))
@@ -180,7 +183,7 @@ class Course:
             self.gone = self.polled - self.since > 1
         while self.polled >= self.next_changes()[1]:
             if self.state == WAITING:
-                self._begin_running(moment)
+                self._leave_waiting(moment)
             else:
                 self._end_attempts(list(filter(self._is_over, self._running())), moment)
         self.go_to(moment)  # what takes no time is over by now
@@ -208,9 +211,16 @@ class Course:
     def advance(self, moment: int) -> None:
         """Go over the next change. It has not ended yet."""
         if self.state == WAITING:
-            self._begin_running(moment)
+            self._leave_waiting(moment)
         else:
             self._end_attempts(list(self._running()), moment)
+
+    def begin_running(self, moment: int) -> None:
+        """Leave the state Waiting, whatever the rule says, for the tasks that need no others."""
+        self.state, self.start = RUNNING, moment
+        self._has_changed()
+        self._tell("Job", RUNNING, moment)
+        self._start_tasks(moment)  # of one that was started again, at least one is not Finished
 
     def finish(self, moment: int) -> None:
         """End well, whatever the rule says."""
@@ -246,16 +256,13 @@ class Course:
     def _running(self) -> Iterator[str]:
         return (name for name, task in self.tasks.items() if task.state == RUNNING)
 
-    def _begin_running(self, moment: int) -> None:
-        """Leave the state Waiting: for the tasks that need no others, or because the job itself fails."""
+    def _leave_waiting(self, moment: int) -> None:
+        """Leave the state Waiting: to be Running, or because the job itself fails."""
         itself = next((fail for fail in self.rule.fails if fail.task is None), None)
         if itself:
             self.fail(moment, itself.message)
-            return
-        self.state, self.start = RUNNING, moment
-        self._has_changed()
-        self._tell("Job", RUNNING, moment)
-        self._start_tasks(moment)  # of one that was started again, at least one is not Finished
+        else:
+            self.begin_running(moment)
 
     def _start_tasks(self, moment: int) -> None:
         for name, task in self.tasks.items():
@@ -353,7 +360,7 @@ class Course:
         of: dict[int, Result | None] = {}
         repeats = 0
         for fail in self.rule.fails:
-            if fail.task != name or (fail.attempts is not None and task.attempt > fail.attempts):
+            if not fail.is_for(name) or (fail.attempts is not None and task.attempt > fail.attempts):
                 continue
             failing = fail.attempts or task.retry_limit + 1
             repeats = min(repeats or failing, failing)

@@ -53,6 +53,13 @@ def _check_cluster(task: Mapping[str, Any], path: Path) -> None:
         raise missing((*path, "ClusterId"))
 
 
+NUMBERS = {
+    "InstanceCount": Integer(least=1, most=MOST_INSTANCES, default=1, about="How many instances it has."),
+    "MaxRetryCount": Integer(least=0, default=0, about="How often an instance that fails is tried again."),
+    "Timeout": Integer(least=1, default=DEFAULT_TIMEOUT, about="How many seconds an instance may run."),
+}
+"""The numbers of a task. [choice] of limits; of App jobs, they are settings."""
+
 _TASK = Object(
     mandatory=True,
     blank=True,
@@ -62,9 +69,7 @@ _TASK = Object(
         "OutputMapping": Field(default={}),
         "LogMapping": Field(default={}),
         "WriteSupport": Field(default=True),
-        "InstanceCount": Integer(least=1, most=MOST_INSTANCES, default=1, about="How many instances it has."),
-        "MaxRetryCount": Integer(least=0, default=0, about="How often an instance that fails is tried again."),
-        "Timeout": Integer(least=1, default=DEFAULT_TIMEOUT, about="How many seconds an instance may run."),
+        **NUMBERS,
         "ClusterId": Text(length=(1, 64), characters="a-zA-Z0-9_-", about="The cluster to run on."),
         "AutoCluster": _AUTO_CLUSTER,
         "Mounts": _ECHOED,

@@ -108,10 +108,12 @@ def create_job(view: View, parameters: Parameters) -> Created | SyncAnswer:
             app_command=app_command,
         )
         job = msgspec.structs.replace(job, run=job.begun(present))
+        # Functions are called for its end before anything is told, or that would be told again after them.
+        end = _end(job, present) if synchronous else None
         if f"OnJob{WAITING}" in job.told_of:
             view.tell(job.event(f"OnJob{WAITING}", present.now))
-        if synchronous:
-            job = _ended(job, present)
+        if end:
+            job = job.after(end)
         view.collection(JOBS).create(job)
         return Answered(200, _synchronous(job)) if synchronous else Created(job.id)
 
@@ -136,11 +138,12 @@ def _check_quota(view: View) -> None:
         raise ApiError("QuotaExhausted", QuotaName="Jobs", Value=most)
 
 
-def _ended(job: Job, present: Present) -> Job:
+def _end(job: Job, present: Present) -> Course:
+    """Return a new job at its end."""
     course = job.course(present)
     while course.state not in ENDED:
         course.advance(present.now)
-    return job.after(course)
+    return course
 
 
 def _synchronous(job: Job) -> SynchronousInstance:
@@ -158,9 +161,13 @@ def get_job(view: View, parameters: Parameters) -> JobAnswer:
 
 @JOBS.operation("GetJobDescription", "GET /jobs/{JobId}?description", 200, chosen_by="description")
 def get_job_description(view: View, parameters: Parameters) -> JobDescription:
-    """Return the description of a job as it was sent, with its defaults, and its Id. [doc]"""
+    """Return the description of a job as it was sent, with its defaults, and its Id. [doc]
+
+    One that was sent with an Id, as whoever sends what was answered here does, gets the Id of the new job. [choice]
+    """
     job = _find(view, parameters)
-    return {"Id": job.id, **job.description_data(), "Priority": job.priority}
+    own = {"Id": job.id, "Priority": job.priority}
+    return own | job.description_data() | own
 
 
 class _Filter(NamedTuple):
@@ -277,7 +284,7 @@ def become(job: Job, present: Present, state: str) -> Job:
     if state == WAITING:
         return job
     moves: dict[str, Callable[[Course, int], None]] = {
-        RUNNING: lambda course, now: course.advance(now),
+        RUNNING: lambda course, now: course.begin_running(now),
         FINISHED: lambda course, now: course.finish(now),
         FAILED: lambda course, now: course.fail(now, ""),
         STOPPED: lambda course, now: course.stop(now),

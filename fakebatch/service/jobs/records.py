@@ -11,7 +11,19 @@ from msgspec import UNSET, Meta, UnsetType
 
 from ...errors import FieldError
 from ..clusters.description import EXAMPLE_CLUSTER
-from ..described import EXAMPLE_TIME, OWNER, TEXTS, TIME, Described, check_id, check_time, encode, events_of, time_of
+from ..described import (
+    EXAMPLE_TIME,
+    OWNER,
+    TEXTS,
+    TIME,
+    ByName,
+    Described,
+    check_id,
+    check_time,
+    encode,
+    events_of,
+    time_of,
+)
 from ..progress import MICROSECONDS, Attempt, Event, Present, Result
 from ..records import EXAMPLE_OWNER, format_micros, micros_of
 from ..rules import Map, Object, Rules, Text, object_schema, without_nulls
@@ -30,7 +42,7 @@ from .course import (
     TaskRun,
     restarted,
 )
-from .description import APP_JOB, APP_TASK, DAG_JOB, DEFAULT_TIMEOUT, JOB, check_description, order, rules_of
+from .description import APP_JOB, APP_TASK, DAG_JOB, DEFAULT_TIMEOUT, JOB, NUMBERS, check_description, order, rules_of
 
 
 class Metrics(msgspec.Struct, frozen=True):
@@ -279,6 +291,9 @@ class Job(Described, frozen=True, kw_only=True):
     def complete(cls, own: Mapping[str, Any], description: Mapping[str, Any]) -> Self:
         """Return the job with what the service adds, and a description that was found right."""
         state = own.get("State") or WAITING
+        for time, unknown in (("StartTime", (WAITING,)), ("EndTime", (WAITING, RUNNING))):
+            if own.get(time) and state in unknown:
+                raise FieldError(time, f"a job that is {state} has none; leave it out, or give another State")
         created = time_of(own, "CreationTime", EXAMPLE_TIME)
         never_ran = state == WAITING or (state in ENDED and own.get("StartTime") == "")
         start = time_of(own, "StartTime", "" if never_ran else created)
@@ -345,7 +360,7 @@ class Job(Described, frozen=True, kw_only=True):
     @property
     def tasks(self) -> Mapping[str, Task]:
         """Its tasks, by name."""
-        return {name: Task(self, name, run) for name, run in sorted(self.task_runs().items())}
+        return ByName("task", {name: Task(self, name, run) for name, run in sorted(self.task_runs().items())})
 
     @property
     def outputs(self) -> dict[str, Any]:
@@ -392,11 +407,8 @@ class Job(Described, frozen=True, kw_only=True):
             return tasks
         app = data["App"]
         settings, logging = self.app_command.get("Config", app.get("Config", {})), app.get("Logging", {})
-        numbers = {
-            name: value
-            for name in ("InstanceCount", "MaxRetryCount", "Timeout")
-            if isinstance(value := settings.get(name), int) and not isinstance(value, bool) and value >= 0
-        }
+        # A setting may hold anything: one that no task could have counts as absent. [choice]
+        numbers = {name: settings[name] for name, rule in NUMBERS.items() if not rule.problem(settings.get(name))}
         return {
             APP_TASK: {
                 **numbers,
