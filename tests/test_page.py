@@ -18,7 +18,7 @@ from fakebatch.cli.main import main
 from fakebatch.service.baseline import load
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Locator, Page
+    from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route
 
 pytestmark = pytest.mark.browser
 
@@ -402,6 +402,72 @@ def test_axe_finds_nothing_in_any_view(page: "Page", fake: FakeBatch, scheme: An
     button(page, "job-a").click()
     button(page, "Replace").wait_for()
     assert faults() == []
+
+
+def test_what_has_the_focus_keeps_it_while_calls_come(page: "Page", fake: FakeBatch) -> None:
+    view(page, "Jobs")
+    chosen = button(page, "job-b")
+    chosen.focus()
+    Client(fake).get("/jobs")
+    page.get_by_text("Waiting", exact=True).wait_for()
+    for change in (fake.jobs.advance, fake.jobs.finish):  # the table that it is in is another one each time
+        change("job-a")
+        Client(fake).get("/jobs")
+        cell(page, fake.jobs["job-a"].state).first.wait_for()
+        assert chosen.evaluate("button => button === document.activeElement")
+    view(page, "Calls")
+    cell(page, "3").wait_for()
+    oldest = button(page, "GET /jobs").last
+    oldest.focus()
+    Client(fake).get("/jobs")
+    cell(page, "4").wait_for()
+    assert oldest.evaluate("button => button === document.activeElement")
+
+
+def test_a_table_that_stays_as_it_is_is_not_drawn_anew(page: "Page", fake: FakeBatch) -> None:
+    view(page, "Images")
+    drawn = page.get_by_role("table").element_handle()
+    with page.expect_response("**/_fakebatch/images?*"):
+        Client(fake).get("/images/img-000001")
+    with page.expect_response("**/_fakebatch/images?*"):
+        Client(fake).get("/images/img-000001")
+    assert drawn.evaluate("table => table.isConnected")
+
+
+def test_an_answer_that_comes_too_late_is_not_shown(page: "Page") -> None:
+    view(page, "Images")
+    late: list[Route] = []
+    page.route(re.compile("text=bold"), lambda route: late.append(route))  # it must be a function of Python's own
+    search = page.get_by_label("Filter the images")
+    search.fill("bold")
+    while not late:
+        page.wait_for_timeout(10)
+    search.fill("img-000001")
+    cell(page, "<script>x").wait_for(state="detached")
+    with page.expect_response(re.compile("text=bold")):
+        late[0].continue_()
+    page.evaluate("new Promise(resolve => setTimeout(resolve))")  # by then it would be shown
+    assert cell(page, "img-000001").first.is_visible()
+
+
+def test_no_call_is_missed_after_a_reset_between_two_looks(page: "Page", fake: FakeBatch) -> None:
+    client = Client(fake)
+    held: list[Route] = []
+    for _ in range(3):
+        client.get("/images/img-000001")
+    cell(page, "3").wait_for()
+    page.route("**/calls?after=*", lambda route: held.append(route))
+    client.get("/images/img-000001")  # ends the look that is under way
+    while not held:
+        page.wait_for_timeout(10)
+    fake.reset()
+    client.get("/images/img-000002")
+    page.unroute("**/calls?after=*")
+    held[0].continue_()
+    client.get("/images/img-000002")
+    cell(page, "2").wait_for()
+    assert button(page, "GET /images/img-000002").count() == 2
+    assert button(page, "GET /images/img-000001").count() == 0
 
 
 # Who may
