@@ -80,7 +80,9 @@ def test_its_scripts_run(script: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_its_tables_are_what_the_package_says(name: str) -> None:
-    assert tables.rendered(PAGES[name]) == text_of(PAGES[name]), "run: python docs/tables.py"
+    shown = text_of(PAGES[name])
+    assert tables.rendered(PAGES[name]) == shown, "run: python docs/tables.py"
+    assert not re.findall(r"<!-- generated: .* -->\n<!-- end -->", shown)  # nothing that is empty
 
 
 @pytest.mark.parametrize("name", PAGES)

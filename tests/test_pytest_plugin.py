@@ -1021,6 +1021,26 @@ def test_failing(application):
     result.stdout.fnmatch_lines(["*- fakebatch calls -*", "* GET /images -> 200 *"])
 
 
+def test_a_mistaken_marker_fails_its_own_test_and_no_later_one(run: RunPytest) -> None:
+    source = """
+@pytest.fixture(scope="session")
+def application(fakebatch_server): return fakebatch_server.url
+
+@pytest.fixture
+def client(application): return application
+
+def test_before(client): pass
+
+@pytest.mark.fakebatch("nope.yaml")
+def test_mistaken(client, fakebatch): pass
+
+def test_after(client): pass
+"""
+    result = run(source, *IN_ORDER)
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["nope.yaml: there is no such file"])
+
+
 def test_a_server_that_is_first_used_in_the_middle_of_a_test_leaves_it_its_world(run: RunPytest) -> None:
     source = """
 @pytest.mark.fakebatch(images=[Image(id="mine")])

@@ -20,18 +20,22 @@ async function isUp() {
   }
 }
 
-/** The code under test: it lists all images, and tries again what is throttled. */
+/** The code under test: it lists all images, and tries again what is throttled, five times at most. */
 async function imageIds() {
   const ids = [];
   let marker = "";
-  do {
+  let refused = 0;
+  for (;;) {
     const response = await fetch(`${base}/images?${new URLSearchParams({Marker: marker, MaxItemCount: 50})}`);
-    if (response.status === 400) continue;
     const page = await response.json();
-    ids.push(...page.Items.map((image) => image.Id));
-    marker = page.NextMarker;
-  } while (marker);
-  return ids;
+    if (response.ok) {
+      ids.push(...page.Items.map((image) => image.Id));
+      marker = page.NextMarker;
+      if (!marker) return ids;
+    } else if (++refused > 5) {
+      throw new Error(`${page.Code}: ${page.Message}`);
+    }
+  }
 }
 
 for (let tries = 0; !(await isUp()); tries += 1) {

@@ -8,12 +8,8 @@ page=$(mktemp)
 trap 'rm -f "$page"' EXIT
 
 # Wait until it is up.
-tries=0
-until curl --silent --fail --output /dev/null "$control/health"; do
-    tries=$((tries + 1))
-    [ "$tries" -lt 100 ] || { echo "there is no fake at $base" >&2; exit 1; }
-    sleep 0.1
-done
+curl --silent --fail --retry 20 --retry-delay 1 --retry-connrefused --output /dev/null "$control/health" ||
+    { echo "there is no fake at $base" >&2; exit 1; }
 
 # A world, and what goes wrong in it. Bodies are YAML or JSON.
 curl --silent --show-error --fail --request PUT "$control/world" --data-binary @- <<'WORLD'
@@ -24,18 +20,22 @@ curl --silent --show-error --fail --output /dev/null --request POST "$control/sc
 {on: ListImages, calls: 2-3, fail: Throttling.User}
 STEP
 
-# The code under test: it lists all images, and tries again what is throttled.
-marker= listed=0
+# The code under test: it lists all images, and tries again what is throttled, five times at most.
+marker= listed=0 refused=0
 while :; do
     status=$(curl --silent --output "$page" --write-out '%{http_code}' "$base/images?MaxItemCount=50&Marker=$marker")
-    [ "$status" = 200 ] || continue
-    listed=$((listed + $(grep --only-matching '"Id"' "$page" | wc -l)))
+    if [ "$status" != 200 ]; then
+        refused=$((refused + 1))
+        [ "$refused" -le 5 ] || { cat "$page" >&2; exit 1; }
+        continue
+    fi
+    listed=$((listed + $(grep -o '"Id"' "$page" | wc -l)))
     marker=$(sed 's/.*"NextMarker":"\([^"]*\)".*/\1/' "$page")
     [ -n "$marker" ] || break
 done
 
 # What was asked.
-calls=$(curl --silent --show-error --fail "$control/calls?operation=ListImages" | grep --only-matching '"status":[0-9]*' | tr '\n' ' ')
+calls=$(curl --silent --show-error --fail "$control/calls?operation=ListImages" | grep -o '"status":[0-9]*' | tr '\n' ' ')
 curl --silent --show-error --fail --request POST "$control/reset"
 
 echo "listed $listed images: $calls"

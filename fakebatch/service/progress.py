@@ -215,8 +215,9 @@ class RuleBuilder:
     """A rule of progress in the making. It holds from the beginning, and its methods, which return it, add to it.
 
     `job` or `cluster` is a name with `*` and `?`. `waiting` and `running` say how long a job does so, `starting` how
-    long a cluster's VMs do, `deleting` how long a deleted cluster or VM is still to be seen (see `PhaseLength`). `end`
-    is `Stopped` for a job that somebody else stops just before it would be Finished.
+    long a cluster's VMs do, `deleting` how long a deleted cluster or VM is still to be seen: `2` (polls), `"30s"`,
+    `"2m"`, `"1h"` (by the fake's clock), or `"forever"` (until it is moved by hand). `end` is `Stopped` for a job that
+    somebody else stops just before it would be Finished.
 
     `changed` is called with the rule at the beginning, and after each method.
 
@@ -266,10 +267,11 @@ class RuleBuilder:
     ) -> Self:
         """Let instances of a task end with this exit code: all, or one; at all attempts, or at the first few.
 
-        `task` is a name, with `*` and `?`.
+        `task` is a name, with `*` and `?`: `"*"` is all of them. Without it the job itself fails, out of Waiting and
+        with the message, before any task has run.
 
-        Without a task, the job itself fails with the message, out of Waiting. Raises TypeError for a value of a wrong
-        type, and ValueError for a number out of range, or for what belongs to a task without one.
+        Raises TypeError for a value of a wrong type, and ValueError for a number out of range, or for what belongs to a
+        task without one.
         """
         self._is_for_jobs("fail")
         numbers = (("instance", instance, 0), ("attempts", attempts, 1), ("exit_code", exit_code, -(2**31)))
@@ -290,8 +292,9 @@ class RuleBuilder:
         """Call a function for each attempt of each instance, when it ends: it is what the instance does.
 
         It is called in a thread of the server's, or in the one that looks at the job from Python, and must not ask for
-        the job itself. An `Exception` that it raises fails the instance. Raises TypeError for what can't be called with
-        one argument: there, each instance would fail without a word of why.
+        the job itself. An `Exception` that it raises fails the instance and not the test; a failed assertion fails
+        both. Raises TypeError for what can't be called with one argument: there, each instance would fail without a
+        word of why.
         """
         self._is_for_jobs("run")
         if not callable(function):

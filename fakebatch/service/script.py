@@ -182,7 +182,7 @@ class StepBuilder:
 
     It acts on calls of `operation` (or `"any"`) whose parameters have the values in `where` (compared as text; a
     parameter that is absent counts as empty), that `account` (an access key Id) signed, and that came for `host` (a
-    host name, with `*`), at the calls that `calls` names (see `CallNumbers`; without it, at each).
+    host name, with `*`), at the calls that `calls` names: `2`, `"2-4"`, `"3-"` or a list of these; without it, at each.
 
     It is in the script from its first effect on, until `remove()`; in a `with` statement, until the end of its block.
 

@@ -33,8 +33,8 @@ _SHOWN = 10
 class Call(msgspec.Struct, frozen=True, gc=False):
     """One request that the fake answered. Signatures and security tokens are redacted.
 
-    It can't be changed, and can be copied, pickled and encoded as JSON. Ten thousand of them may be kept, so they are
-    made to be nothing that the garbage collector has to look through.
+    It can't be changed, and can be copied and pickled; msgspec encodes it as JSON. Ten thousand of them may be kept, so
+    they are made to be nothing that the garbage collector has to look through.
     """
 
     operation: str | None
