@@ -1,5 +1,6 @@
 """What the tests share: worlds, and a client that calls one with no socket."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -42,6 +43,13 @@ def empty() -> FakeBatch:
     fake = FakeBatch(Image(id="img-only"))
     fake.images.remove("img-only")
     return fake
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_ends_what_is_started() -> None:
+    # A shell lets what it starts in the background ignore Ctrl-C, and so does all that is started from there.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,6 +15,7 @@ import pytest
 import requests
 import vcr
 import yaml
+from browser import launching
 from command_line import run
 from responses import _recorder
 
@@ -132,19 +133,11 @@ def test_what_is_imported_from_a_har_reads_the_same(fake: FakeBatch, tmp_path: P
 
 @pytest.mark.browser
 def test_what_is_imported_from_a_har_of_chromium_reads_the_same(fake: FakeBatch, tmp_path: Path) -> None:
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     path = tmp_path / "session.har"
-    with playwright.sync_playwright() as driver:
-        try:
-            browser = driver.chromium.launch()
-        except playwright.Error as error:
-            pytest.skip(f"there is no Chromium: {error}")
-        context = browser.new_context(record_har_path=path)
+    with launching() as launch, launch() as browser, browser.new_context(record_har_path=path) as context:
         page = context.new_page()
         for asked in PATHS:
             page.goto(fake.url + asked)
-        context.close()
-        browser.close()
     result = imported(path)
     assert result.returncode == 0
     assert_the_same(result.stdout, fake, tmp_path)

@@ -9,8 +9,10 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 from batchcompute import Client
@@ -253,6 +255,24 @@ def test_a_command_whose_output_was_closed_before_ends_well() -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Keep what Ctrl-C does in this process."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+@pytest.mark.parametrize("own", [signal.SIG_IGN, lambda *_: None])
+def test_who_calls_it_keeps_a_handler_of_its_own(own: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    signal.signal(signal.SIGINT, own)
+    assert main_module.main(["scenarios"]) == 0
+    assert signal.getsignal(signal.SIGINT) is own
+    assert "fakebatch:throttled" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_mistake_of_its_own_is_a_line_and_exit_code_3(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,9 +1,7 @@
-"""The page of the control interface, in a real Chromium: Debian's, or the one that FAKEBATCH_BROWSER names."""
+"""The page of the control interface, in a real Chromium."""
 
 import json
-import os
 import re
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -11,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from browser import launching
 from werkzeug.test import Client
 
 from fakebatch import FakeBatch, Image
-from fakebatch.cli.main import main
 from fakebatch.service.baseline import load
 
 if TYPE_CHECKING:
@@ -38,23 +36,10 @@ VIEWS = ("Calls", "Script", "Progress", "Images", "Clusters", "Jobs", "Apps", "E
 FOREVER = 30_000.0  # in milliseconds
 
 
-def chromium() -> str:
-    """Return where there is a Chromium, or skip the test. One that is named must be there."""
-    named = os.environ.get("FAKEBATCH_BROWSER", "")
-    found = named or shutil.which("chromium") or shutil.which("chromium-browser")
-    if not found:
-        pytest.skip("there is no Chromium; install one (apt-get install chromium), or name it in FAKEBATCH_BROWSER")
-    return found
-
-
 @pytest.fixture(scope="module")
 def launch() -> "Iterator[Callable[..., Browser]]":
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser; install it")
-    executable = chromium()
-    with sync_api.sync_playwright() as playwright:
-        yield lambda *arguments: playwright.chromium.launch(
-            executable_path=executable, args=["--no-sandbox", *arguments]
-        )
+    with launching() as launch:
+        yield launch
 
 
 @pytest.fixture(scope="module")
@@ -521,21 +506,3 @@ def test_a_rebound_name_leads_to_a_refusal(launch: "Callable[..., Browser]", fak
         assert answer
         assert answer.status == 403
         assert "'evil.example:" in page.inner_text("body")
-
-
-# What it keeps
-
-
-def test_a_har_that_it_wrote_can_be_imported(
-    browser: "Browser", fake: FakeBatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    har = tmp_path / "session.har"
-    with browser.new_context(record_har_path=har) as context:
-        page = context.new_page()
-        page.goto(f"{fake.url}/images?MaxItemCount=3")
-        page.goto(f"{fake.url}/jobs/job-b")
-    assert main(["import", str(har)]) == 0
-    (tmp_path / "world.yaml").write_text(capsys.readouterr().out, encoding="utf-8")
-    imported = load(tmp_path / "world.yaml").records
-    assert [image.id for image in imported["images"]] == ["<script>x", "img-000000", "img-000001"]
-    assert [job.id for job in imported["jobs"]] == ["job-b"]
