@@ -19,9 +19,13 @@ settings.load_profile("gate" if EFFORT == 1 else "soak")
 
 
 @pytest.fixture
-def pytester(pytester: pytest.Pytester) -> pytest.Pytester:
-    """A folder with a suite in it, which runs without the plugin of Schemathesis: that takes a second to start."""
-    pytester.plugins.append("no:schemathesis")
+def pytester(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A folder with a suite in it, which runs with our plugin, and with others that its test names with `-p`.
+
+    All that are installed would take most of the time.
+    """
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.plugins.append("fakebatch")
     return pytester
 
 

@@ -26,7 +26,7 @@ def run(pytester: pytest.Pytester) -> RunPytest:
 
     def run(source: str, *arguments: str) -> pytest.RunResult:
         pytester.makepyfile(CLIENT + source)
-        return pytester.runpytest_subprocess("-p", "no:randomly", *arguments)
+        return pytester.runpytest_subprocess(*arguments)
 
     return run
 
@@ -89,7 +89,7 @@ def test_by_hand(fs):
 def test_afterwards(fakebatch):
     assert ids(fakebatch) == SYSTEM
 """
-    run(source).assert_outcomes(passed=5)
+    run(source, "-p", "fakefs").assert_outcomes(passed=5)
 
 
 def test_pytest_socket(run: RunPytest) -> None:
@@ -126,7 +126,7 @@ def test_local_ones_only(fakebatch, make_fakebatch):
 def test_afterwards(fakebatch):
     assert ids(fakebatch) == SYSTEM
 """
-    run(source).assert_outcomes(passed=5)
+    run(source, "-p", "socket").assert_outcomes(passed=5)
 
 
 @pytest.mark.parametrize("when", ["before", "within"])

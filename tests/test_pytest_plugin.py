@@ -73,7 +73,7 @@ def test_last(fakebatch):
     urls.add(fakebatch.url)
     assert len(urls) == 1
 """
-    run(source, "-p", "no:randomly").assert_outcomes(passed=3)
+    run(source).assert_outcomes(passed=3)
 
 
 def test_the_marker_gives_a_test_its_world(run: RunPytest) -> None:
@@ -152,7 +152,7 @@ def test_bad(fakebatch): pass
 
 def test_good(fakebatch): pass
 """
-    result = run(source, "-p", "no:randomly", bad="images:\n  - {Id: a, Platform: linux}\n  - {Name: x}\n")
+    result = run(source, bad="images:\n  - {Id: a, Platform: linux}\n  - {Name: x}\n")
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(
         [
@@ -200,7 +200,7 @@ def test_afterwards():
         with pytest.raises(ServerError):
             fake.url
 """
-    run(source, "-p", "no:randomly", one="images: [{Id: one}]").assert_outcomes(passed=2)
+    run(source, one="images: [{Id: one}]").assert_outcomes(passed=2)
 
 
 def test_make_fakebatch_raises_what_a_test_can_catch(run: RunPytest) -> None:
@@ -238,7 +238,7 @@ def test_scenario(fakebatch):
 @pytest.mark.parametrize("n", [1, 2])
 def test_others(n, fakebatch): pass
 """
-    result = run(source, "-v", "-p", "no:randomly", **SCENARIOS)
+    result = run(source, "-v", **SCENARIOS)
     result.assert_outcomes(passed=9)
     result.stdout.fnmatch_lines(
         [
@@ -365,7 +365,7 @@ SECTION = [
 ]
 
 
-@pytest.mark.parametrize("arguments", [[], ["-n", "2"], ["--tb=short"], ["-p", "no:randomly"]])
+@pytest.mark.parametrize("arguments", [[], ["-p", "xdist", "-n", "2"], ["--tb=short"], ["-p", "randomly"]])
 def test_a_failing_test_s_report_shows_its_calls(
     run: RunPytest, pytester: pytest.Pytester, arguments: list[str]
 ) -> None:
@@ -396,8 +396,15 @@ def test_a_failing_test_without_calls_says_so(run: RunPytest) -> None:
     run("def test_none(fakebatch): assert False").stdout.fnmatch_lines(["*- fakebatch calls -*", "(no calls)"])
 
 
-def test_it_can_be_switched_off(run: RunPytest) -> None:
-    run("def test_off(): pass", "-p", "no:fakebatch").assert_outcomes(passed=1)
+def test_it_is_there_where_it_is_installed_and_can_be_switched_off(
+    run: RunPytest, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    pytester.plugins.clear()
+    run("def test_on(fakebatch): pass", "-p", "no:schemathesis").assert_outcomes(passed=1)
+    result = run("def test_off(fakebatch): pass", "-p", "no:schemathesis", "-p", "no:fakebatch")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*fixture 'fakebatch' not found"])
 
 
 def test_it_works_under_xdist_and_in_random_order(run: RunPytest) -> None:
@@ -411,7 +418,7 @@ def test_images(fakebatch, n):
     Client(fakebatch).get("/images")
     assert len(fakebatch.calls) == 1
 """
-    run(source, "-n", "3", "-p", "randomly").assert_outcomes(passed=20)
+    run(source, "-p", "xdist", "-n", "3", "-p", "randomly").assert_outcomes(passed=20)
 
 
 def test_the_markers_and_the_setting_are_described(run: RunPytest) -> None:
@@ -444,9 +451,6 @@ def test_the_fixtures_of_this_very_process_work_as_well(fakebatch: FakeBatch, ma
         make_fakebatch("nope.yaml")
 
 
-IN_ORDER = ("-p", "no:randomly")
-
-
 def test_strict_covers_every_fake_of_the_test_whichever_was_made_first(run: RunPytest) -> None:
     source = """
 @pytest.mark.fakebatch(strict=True)
@@ -462,7 +466,7 @@ def test_made(fakebatch, make_fakebatch):
 def test_made_alone(make_fakebatch):
     make_fakebatch().on("GetImage").delay(0)
 """
-    result = run(source, *IN_ORDER, world=SCRIPTED)
+    result = run(source, world=SCRIPTED)
     result.assert_outcomes(failed=3)
     result.stdout.fnmatch_lines(
         [
@@ -494,7 +498,7 @@ def test_used(fakebatch):
 def test_used_by_the_test_before(fakebatch):
     Client(fakebatch).get("/images/a")
 """
-    result = run(source, *IN_ORDER, world=SCRIPTED)
+    result = run(source, world=SCRIPTED)
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["world.yaml:4: on ListImages, calls 1: fail Throttling"])
     result.stdout.no_fnmatch_line("world.yaml:5: *")
@@ -521,7 +525,7 @@ def test_last(fakebatch):
     urllib.request.urlopen(fakebatch.url + "/images").close()
     assert len(urls) == 1
 """
-    run(source, *IN_ORDER).assert_outcomes(passed=4)
+    run(source).assert_outcomes(passed=4)
 
 
 def test_what_a_test_does_to_expect_is_its_own(run: RunPytest) -> None:
@@ -555,7 +559,7 @@ def test_second(fakebatch):
     # A call is not tracked by the collector; what holds calls is.
     assert not [found for holder in gc.get_objects() for found in gc.get_referents(holder) if type(found) is Call]
 """
-    run(source, *IN_ORDER, world=SCRIPTED).assert_outcomes(passed=2)
+    run(source, world=SCRIPTED).assert_outcomes(passed=2)
 
 
 @pytest.mark.parametrize("rewrite", ["world", "part"])
@@ -574,7 +578,7 @@ def test_images(fakebatch, n):
     path.write_text(path.read_text().replace(f"{{letter}}{{n}}", f"{{letter}}{{n + 1}}"))
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # as within one tick of the clock
 """
-    run(source, *IN_ORDER, **texts).assert_outcomes(passed=3)
+    run(source, **texts).assert_outcomes(passed=3)
 
 
 def test_a_file_that_is_gone_or_broken_between_two_tests_is_told(run: RunPytest) -> None:
@@ -592,7 +596,7 @@ def test_remove(): Path("world.yaml").unlink()
 @pytest.mark.fakebatch("world.yaml")
 def test_gone(fakebatch): pass
 """
-    result = run(source, *IN_ORDER, world="")
+    result = run(source, world="")
     result.assert_outcomes(passed=2, errors=2)
     result.stdout.fnmatch_lines(["world.yaml:1:9: images: *", "world.yaml: there is no such file*"])
 
@@ -627,7 +631,7 @@ def test_second(fakebatch, pytestconfig):
     assert len(pytestconfig.stash["world"].calls) == len(fakebatch.calls) == 0
 """
     world = "images: [{Id: b, Type: System}]\nscript: [{on: any, fail: Throttling}]"
-    run(source, *IN_ORDER, world=world).assert_outcomes(passed=2)
+    run(source, world=world).assert_outcomes(passed=2)
 
 
 def test_a_request_of_an_earlier_test_that_is_late_is_not_recorded(run: RunPytest) -> None:
@@ -646,7 +650,7 @@ def test_second(fakebatch):
     late[0].close()
     assert len(fakebatch.calls) == 0
 """
-    run(source, *IN_ORDER).assert_outcomes(passed=2)
+    run(source).assert_outcomes(passed=2)
 
 
 CALLBACK = """
@@ -675,7 +679,7 @@ def test_one(make_fakebatch):
 
 def test_two(make_fakebatch): Client(make_fakebatch(on_call=unwanted)).get("/second")
 """
-    result = run(source, *IN_ORDER)
+    result = run(source)
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(
         [
@@ -699,7 +703,7 @@ def test_beside_its_own_failure(make_fakebatch):
 
 def test_nothing(make_fakebatch): asked(make_fakebatch)
 """
-    result = run(source, *IN_ORDER)
+    result = run(source)
     result.assert_outcomes(passed=1, failed=3)
     result.stdout.fnmatch_lines(
         [
@@ -729,7 +733,7 @@ def test_late(late): pass
 
 def test_next(make_fakebatch): pass
 """
-    result = run(source, *IN_ORDER)
+    result = run(source)
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(["E * RuntimeError: not /late, please", "*- fakebatch calls -*", "*GET /late*"])
 
@@ -770,7 +774,7 @@ def test_a_rerun_begins_anew(run: RunPytest) -> None:
 def test_what_failed_last_runs_alone_as_it_did(run: RunPytest) -> None:
     source = RERUN.replace("LAST", "9") + "\ndef test_good(fakebatch): pass\n"
     for arguments in ([], ["--lf"]):
-        result = run(source, *IN_ORDER, *arguments)
+        result = run(source, *arguments)
         result.assert_outcomes(failed=1, passed=0 if arguments else 1)
         assert str(result.stdout).count("- fakebatch calls of ") == 2
 
@@ -789,7 +793,7 @@ def test_subtests(fakebatch, subtests):
 
 def test_next(fakebatch): assert len(fakebatch.calls) == 0
 """
-    result = run(source, *IN_ORDER)
+    result = run(source)
     result.stdout.fnmatch_lines(["*- fakebatch calls -*", "*GET /images/good*", "*GET /images/bad*"])
     assert result.parseoutcomes()["passed"] >= 1
 
@@ -869,7 +873,7 @@ def test_first(unreadable, fakebatch): assert "w" in fakebatch.images
 @pytest.mark.fakebatch("world.yaml")
 def test_second(unreadable, fakebatch): pass
 """
-    result = run(source, *IN_ORDER, world="images: [{Id: w}]")
+    result = run(source, world="images: [{Id: w}]")
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*world.yaml: it can't be read: Permission denied"])
 
@@ -962,7 +966,7 @@ def test_a_fixture_of_any_scope_gets_the_server_and_each_test_its_world(
     pytester.makeini("[pytest]\nfakebatch_fixtures = setting.yaml")
     source = SERVER.replace("SCOPE", scope)
     worlds = {"one": "images: [{Id: one}]", "two": "images: [{Id: two}]", "setting": "images: [{Id: img-setting}]"}
-    result = run(source, *IN_ORDER, **worlds)
+    result = run(source, **worlds)
     result.assert_outcomes(passed=8, failed=2)
     result.stdout.fnmatch_lines(["*- fakebatch calls -*", "*GET /images?MaxItemCount=7 -> 200 1 item*"])
     assert str(result.stdout).count("fakebatch calls") == 1
@@ -1036,7 +1040,7 @@ def test_mistaken(client, fakebatch): pass
 
 def test_after(client): pass
 """
-    result = run(source, *IN_ORDER)
+    result = run(source)
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(["nope.yaml: there is no such file"])
 
@@ -1054,7 +1058,7 @@ def test_later(fakebatch_server, fakebatch):
         assert fakebatch_server.environment()
     assert len(fakebatch_server.images) == 4
 """
-    run(source, *IN_ORDER).assert_outcomes(passed=2)
+    run(source).assert_outcomes(passed=2)
 
 
 def test_a_setting_that_does_not_load_fails_what_needs_it(run: RunPytest, pytester: pytest.Pytester) -> None:
@@ -1140,7 +1144,7 @@ def test_long(fakebatch): pass
 def test_a_set(fakebatch): pass
 """
     pytester.mkdir("empty")
-    result = run(source, *IN_ORDER)
+    result = run(source)
     result.assert_outcomes(passed=10, errors=5)
     result.stdout.fnmatch_lines(
         [
@@ -1209,7 +1213,7 @@ def test_no_switch(fakebatch): pass
 @pytest.mark.fakebatch(accounts=5)
 def test_no_accounts(fakebatch): pass
 """
-    result = run(source, *IN_ORDER)
+    result = run(source)
     result.assert_outcomes(passed=5, errors=4)
     result.stdout.fnmatch_lines(
         [
@@ -1252,7 +1256,7 @@ def test_skipped(): pass
 @pytest.mark.fakebatch("good.yaml")
 def test_good(): pass
 """
-    result = run(source, *IN_ORDER, good="", bad="images: 5")
+    result = run(source, good="", bad="images: 5")
     result.assert_outcomes(passed=1, errors=7, skipped=1)
     result.stdout.fnmatch_lines(
         [
@@ -1320,7 +1324,7 @@ class TestOld(unittest.TestCase):
 class TestWithoutMarker(unittest.TestCase):
     def test_it(self): self.assertFalse(hasattr(self, "fakebatch"))
 """
-    result = run(source, *IN_ORDER, one="images: [{Id: one}]")
+    result = run(source, one="images: [{Id: one}]")
     result.assert_outcomes(passed=3, failed=1, errors=1)
     result.stdout.fnmatch_lines(
         [
@@ -1414,7 +1418,7 @@ def helper(fake):
 
 def test_no_fixture(): helper(FakeBatch())
 """
-    result = run(source, *IN_ORDER, one="images: [{Id: one}]")
+    result = run(source, one="images: [{Id: one}]")
     result.assert_outcomes(failed=3)
     result.stdout.fnmatch_lines(
         [
@@ -1434,7 +1438,7 @@ def test_no_fixture(): helper(FakeBatch())
     )
     for file in ("fake", "script", "world", "collection", "application", "testing", "pytest_plugin"):
         result.stdout.no_fnmatch_line(f"*fakebatch/*{file}.py*")
-    whole = run(source, "--full-trace", *IN_ORDER, one="images: [{Id: one}]")
+    whole = run(source, "--full-trace", one="images: [{Id: one}]")
     whole.stdout.fnmatch_lines(["*fakebatch/*script.py:*"])
 
 

@@ -179,7 +179,7 @@ def pytest_configure(config):
 
 
 @needs_fork
-@pytest.mark.parametrize("options", [("--all-forked",), ("--all-forked", "-n", "1"), ()])
+@pytest.mark.parametrize("options", [("--all-forked",), ("--all-forked", "-p", "xdist", "-n", "1"), ()])
 def test_tests_run_each_in_a_fork_of_its_own(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
     pytester.makeconftest(FORKING)
     pytester.makepyfile(
@@ -218,7 +218,7 @@ def test_tests_run_each_in_a_fork_of_its_own(pytester: pytest.Pytester, options:
             assert False
         """
     )
-    result = pytester.runpytest_subprocess("-p", "no:randomly", "-p", "no:forked", *options)
+    result = pytester.runpytest_subprocess(*options)
     result.assert_outcomes(passed=6, failed=1)
     result.stdout.fnmatch_lines(["*fakebatch calls*", "*GET /images*200*"])
 
