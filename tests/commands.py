@@ -32,6 +32,7 @@ def start(fake: FakeBatch, home: Path, *command: str) -> "subprocess.Popen[str]"
         "PYTHONWARNINGS": "ignore",  # the commands are not ours to mend
         "XDG_CONFIG_HOME": str(home),
     }
+    environment.pop("COVERAGE_PROCESS_CONFIG", None)  # nothing that is measured runs there
     return subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, *command],
         cwd=home,

@@ -89,7 +89,7 @@ def test_by_hand(fs):
 def test_afterwards(fakebatch):
     assert ids(fakebatch) == SYSTEM
 """
-    run(source, "-p", "fakefs").assert_outcomes(passed=5)
+    run(source, "-p", "pyfakefs.pytest_plugin").assert_outcomes(passed=5)
 
 
 def test_pytest_socket(run: RunPytest) -> None:
