@@ -2,20 +2,12 @@
 
 import os
 import re
+import shutil
 import subprocess
-import sys
+import sysconfig
 from pathlib import Path
 
 from fakebatch import FakeBatch
-
-_PROGRAM = """
-import sys
-from importlib.metadata import entry_points
-del sys.argv[0]
-[command] = entry_points(group="console_scripts", name=sys.argv[0])
-sys.exit(command.load()())
-"""
-"""What the script of a command does that an installer writes, wherever that may have put it."""
 
 _COLOURS = re.compile(r"\x1b\[[\d;]*m")
 
@@ -33,8 +25,10 @@ def start(fake: FakeBatch, home: Path, *command: str) -> "subprocess.Popen[str]"
         "XDG_CONFIG_HOME": str(home),
     }
     environment.pop("COVERAGE_PROCESS_CONFIG", None)  # nothing that is measured runs there
+    script = shutil.which(command[0], path=sysconfig.get_path("scripts"))
+    assert script, f"{command[0]} is not installed"
     return subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, *command],
+        [script, *command[1:]],
         cwd=home,
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -1,7 +1,7 @@
 """What the tests share: worlds, and a client that calls one with no socket."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from checkout import FIXTURES
@@ -16,6 +16,12 @@ from fakebatch import FakeBatch, Image
 settings.register_profile("gate", deadline=None, derandomize=True, database=None)
 settings.register_profile("soak", deadline=None, max_examples=100 * EFFORT, print_blob=True)
 settings.load_profile("gate" if EFFORT == 1 else "soak")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """One worker more than there are processors: many tests wait, for children and sockets."""
+    return (yield) + 1
 
 
 @pytest.fixture
