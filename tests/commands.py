@@ -2,9 +2,8 @@
 
 import os
 import re
-import shutil
 import subprocess
-import sysconfig
+import sys
 from pathlib import Path
 
 from fakebatch import FakeBatch
@@ -25,10 +24,8 @@ def start(fake: FakeBatch, home: Path, *command: str) -> "subprocess.Popen[str]"
         "XDG_CONFIG_HOME": str(home),
     }
     environment.pop("COVERAGE_PROCESS_CONFIG", None)  # nothing that is measured runs there
-    script = shutil.which(command[0], path=sysconfig.get_path("scripts"))
-    assert script, f"{command[0]} is not installed"
     return subprocess.Popen(
-        [script, *command[1:]],
+        [Path(sys.executable).with_name(command[0]), *command[1:]],
         cwd=home,
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -287,9 +287,9 @@ test_two_accounts_against_a_plain_dict = AgainstAPlainDict.TestCase
 
 
 def stress(fake: FakeBatch, number: int) -> None:
-    """Create, walk and delete, again and again."""
+    """Create, walk and delete, fifty times."""
     client = Client(fake)
-    for _ in range(25):
+    for _ in range(50):
         created = client.post("/images", json={"EcsImageId": "m-1", "Platform": "Linux"})
         assert created.status_code == 201
         walked: list[str] = []
