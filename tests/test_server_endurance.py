@@ -300,6 +300,21 @@ def test_a_listener_that_something_else_closed_is_told_at_the_next_use() -> None
         assert answers(fake)
 
 
+def test_why_a_server_has_ended_is_told_whoever_notices_first() -> None:
+    fake = FakeBatch(Image(id="img-a")).start()
+    server = fake._server
+    assert server is not None
+
+    def notice_second() -> None:
+        wait_until(lambda: server.is_stopping)
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    server.run_soon(notice_second)
+    os.close(server._listeners[0]._socket.fileno())
+    with pytest.raises(ServerError, match="something else has closed the socket that it listened on"):
+        _ = fake.url
+
+
 def test_a_change_of_worlds_does_not_wait_for_a_server_whose_listener_something_else_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

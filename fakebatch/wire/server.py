@@ -137,7 +137,8 @@ class Server:
 
     def check(self) -> None:
         """Raise ServerError if it ended by itself, or if something else has closed what it listens on."""
-        if not self.ended and not self.is_stopping and not all(listener.is_open() for listener in self._listeners):
+        is_whole = all(listener.is_open() for listener in self._listeners)
+        if not is_whole and not self.is_stopping and not self.ended:  # in this order: a stop closes them as well
             self.ended = _CLOSED
             self.stop()
         if self.ended:
@@ -252,7 +253,8 @@ class Server:
                         return
                 self._run_due()
         except BaseException as error:
-            self.ended = "" if self.is_stopping else str(error)
+            if not self.is_stopping:  # who stopped it, because of the same perhaps, has said why
+                self.ended = str(error)
         finally:
             self.is_stopping = True
             self._close()
