@@ -19,11 +19,6 @@ def variants_of(operation: str) -> tuple[Variant, ...]:
     return (*request_variants(operation), *pages)
 
 
-def groups() -> list[tuple[str, str]]:
-    """Return the names of the groups into which the variants fall, each after the name of its operation."""
-    return list(dict.fromkeys((name, variant.group) for name in OPERATIONS for variant in variants_of(name)))
-
-
 def counts() -> dict[str, int]:
     """Return how many variants each operation has."""
     return dict(Counter(variant.operation for name in OPERATIONS for variant in variants_of(name)))
