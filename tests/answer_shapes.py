@@ -76,7 +76,7 @@ def _in_object(shape: Mapping[str, Any], value: Mapping[str, Any], where: str) -
 def _in_text(shape: Mapping[str, Any], value: str, where: str) -> Iterator[str]:
     if shape["type"] == "time" and not _TIME.fullmatch(value) and not (shape.get("or_empty") and not value):
         yield f"{where} is no time: {value!r}"
-    if value not in shape.get("in", (value,)):
+    if "in" in shape and value not in shape["in"]:
         yield f"{where} is none of {', '.join(shape['in'])}: {value!r}"
-    if not re.fullmatch(shape.get("pattern", ".*"), value, re.DOTALL):
+    if "pattern" in shape and not re.fullmatch(shape["pattern"], value, re.DOTALL):
         yield f"{where} is not like {shape['pattern']}: {value!r}"
