@@ -305,14 +305,59 @@ def test_why_a_server_has_ended_is_told_whoever_notices_first() -> None:
     server = fake._server
     assert server is not None
 
+    began = threading.Event()
+
     def notice_second() -> None:
+        began.set()
         wait_until(lambda: server.is_stopping)
         raise OSError(errno.EBADF, "Bad file descriptor")
 
     server.run_soon(notice_second)
+    assert began.wait(FOREVER)
     os.close(server._listeners[0]._socket.fileno())
     with pytest.raises(ServerError, match="something else has closed the socket that it listened on"):
         _ = fake.url
+
+
+def test_a_listener_that_something_else_closes_while_it_is_used_is_told() -> None:
+    fake = FakeBatch(Image(id="img-a")).start()
+    server = fake._server
+    assert server is not None
+    descriptor = server._listeners[0]._socket.fileno()
+
+    def use() -> None:
+        os.close(descriptor)
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    server.run_soon(use)
+    wait_until(lambda: server.is_closed)
+    with pytest.raises(ServerError, match="something else has closed the socket that it listened on"):
+        _ = fake.url
+
+
+def test_who_is_told_that_a_server_has_ended_may_start_anew_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeBatch(Image(id="img-a")).start()
+    server = fake._server
+    assert server is not None
+    is_waited_for = threading.Event()
+    close, stop = server._close, server.stop
+
+    def close_late() -> None:
+        is_waited_for.wait(FOREVER)
+        close()
+
+    def wait_for_the_end() -> None:
+        is_waited_for.set()
+        stop()
+
+    monkeypatch.setattr(server, "_close", close_late)
+    monkeypatch.setattr(server, "stop", wait_for_the_end)
+    server.run_soon(lambda: 1 / 0)
+    wait_until(lambda: bool(server.ended))
+    with pytest.raises(ServerError, match=r"^this fake has ended: division by zero; call start\(\) to serve again$"):
+        _ = fake.url
+    assert server.is_closed
+    is_waited_for.set()
 
 
 def test_a_change_of_worlds_does_not_wait_for_a_server_whose_listener_something_else_closed(

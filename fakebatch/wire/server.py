@@ -137,12 +137,15 @@ class Server:
 
     def check(self) -> None:
         """Raise ServerError if it ended by itself, or if something else has closed what it listens on."""
-        is_whole = all(listener.is_open() for listener in self._listeners)
+        is_whole = self._is_whole()
         if not is_whole and not self.is_stopping and not self.ended:  # in this order: a stop closes them as well
             self.ended = _CLOSED
-            self.stop()
         if self.ended:
+            self.stop()  # it may be about to close what was opened anew under its listener's number and address
             raise ServerError(f"this fake has ended: {self.ended}; call start() to serve again")
+
+    def _is_whole(self) -> bool:
+        return all(listener.is_open() for listener in self._listeners)
 
     def stop(self) -> None:
         """Drop all connections, and what was put off. Returns at once, whatever clients do; the ports are free then."""
@@ -254,7 +257,7 @@ class Server:
                 self._run_due()
         except BaseException as error:
             if not self.is_stopping:  # who stopped it, because of the same perhaps, has said why
-                self.ended = str(error)
+                self.ended = str(error) if self._is_whole() else _CLOSED
         finally:
             self.is_stopping = True
             self._close()
@@ -335,7 +338,7 @@ class _Listener:
 
     def resume(self) -> None:
         """Accept connections from now on."""
-        if not self.is_open():
+        if not self.is_open():  # the selector would watch whatever has its number now
             raise ServerError(_CLOSED)
         self._server.selector.register(self._socket.fileno(), EVENT_READ, self)
         self._accepts = True
