@@ -1,4 +1,4 @@
-"""The official command `bcs`, unmodified, as a child process that is redirected to a fake, over HTTP and HTTPS."""
+"""The official command `bcs`, unmodified, in a child process that is redirected: over HTTPS, and once over HTTP."""
 
 import json
 import re
@@ -59,12 +59,11 @@ class Bcs:
         return [call.operation for call in self.fake.calls]
 
 
-@pytest.fixture(params=["https", "http"])
-def bcs(fake: FakeBatch, tmp_path: Path, request: pytest.FixtureRequest) -> Bcs:
+@pytest.fixture
+def bcs(fake: FakeBatch, tmp_path: Path) -> Bcs:
     """A command that is logged in."""
     (tmp_path / ".batchcompute").mkdir()
-    settings = SETTINGS if request.param == "https" else f"{SETTINGS}ssl = off\n"
-    (tmp_path / ".batchcompute" / "cliconfig").write_text(settings)
+    (tmp_path / ".batchcompute" / "cliconfig").write_text(SETTINGS)
     return Bcs(fake, tmp_path)
 
 
@@ -121,6 +120,14 @@ def test_login_tells_the_command_of_the_sizes_of_types(fake: FakeBatch, tmp_path
     assert known
     for name in known:
         assert [name, str(sizes[name].CpuCore), str(int(sizes[name].MemorySize))] in rows(printed)
+
+
+def test_with_ssl_off_it_asks_over_http(bcs: Bcs) -> None:
+    (bcs.home / ".batchcompute" / "cliconfig").write_text(f"{SETTINGS}ssl = off\n")
+    job_id = created(bcs("cj", json.dumps(descriptions.job())))
+    assert job_id in bcs("j")
+    assert "done" in bcs("dj", job_id, "-y")
+    assert {"CreateJob", "ListJobs", "StopJob", "DeleteJob"} <= set(bcs.operations())
 
 
 def test_r_and_d_print_the_kinds_of_resources_and_disks(fake: FakeBatch, bcs: Bcs) -> None:
